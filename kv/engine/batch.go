@@ -1,0 +1,71 @@
+// Batch is what is written: a list of operations that an engine applies as one.
+
+package engine
+
+import "iter"
+
+// OpKind says what an operation of a batch does.
+type OpKind uint8
+
+// The operations. Their numbers are part of the encoded batch.
+const (
+	OpPut         OpKind = iota + 1 // set Key to Value
+	OpDelete                        // remove Key; not an error if it has no value
+	OpDeleteRange                   // remove every key in [Key, Value); an empty Value means "to the last key"
+)
+
+// Op is one operation. For OpDeleteRange, Key is the start and Value the end of the range.
+type Op struct {
+	Kind       OpKind
+	CF         CF
+	Key, Value []byte
+}
+
+// Batch collects operations without touching any engine, so code that decides can return one as its result. The zero value is
+// an empty batch. It copies what it is given. It is not safe for use by several goroutines at once.
+type Batch struct {
+	ops  []Op
+	size int
+}
+
+// Put sets key to value in cf. An empty value is a value.
+func (b *Batch) Put(cf CF, key, value []byte) {
+	b.add(Op{OpPut, cf, clone(key), clone(value)})
+}
+
+// Delete removes key from cf.
+func (b *Batch) Delete(cf CF, key []byte) {
+	b.add(Op{OpDelete, cf, clone(key), nil})
+}
+
+// DeleteRange removes every key of cf in [start, end). An empty end means "to the last key". An inverted range removes nothing.
+func (b *Batch) DeleteRange(cf CF, start, end []byte) {
+	b.add(Op{OpDeleteRange, cf, clone(start), clone(end)})
+}
+
+// Len is the number of operations.
+func (b *Batch) Len() int { return len(b.ops) }
+
+// Size is the sum of the lengths of all keys and values in bytes: what MaxBatchSize bounds.
+func (b *Batch) Size() int { return b.size }
+
+// Reset empties the batch and keeps its memory.
+func (b *Batch) Reset() { clear(b.ops); b.ops = b.ops[:0]; b.size = 0 }
+
+// Ops yields the operations in the order they were added. The slices belong to the batch: do not change or keep them.
+func (b *Batch) Ops() iter.Seq[Op] {
+	return func(yield func(Op) bool) {
+		for _, op := range b.ops {
+			if !yield(op) {
+				return
+			}
+		}
+	}
+}
+
+func (b *Batch) add(op Op) {
+	b.ops = append(b.ops, op)
+	b.size += len(op.Key) + len(op.Value)
+}
+
+func clone(p []byte) []byte { return append([]byte{}, p...) }

@@ -1,0 +1,154 @@
+// The contract every engine keeps: Engine, Snapshot, Iterator, and the errors they share.
+
+package engine
+
+import (
+	"errors"
+	"fmt"
+)
+
+// CF names a column family: a key space of its own inside one engine. A batch may touch several and is still atomic.
+type CF uint8
+
+// The column families. Their numbers are part of the format on disk: append, never reorder.
+const (
+	Default CF = iota // values: raw pairs, and the long values of transactions
+	Lock              // locks of transactions in flight
+	Write             // commit records of transactions
+	numCFs
+)
+
+// CFs lists all column families in the order of their numbers.
+var CFs = []CF{Default, Lock, Write}
+
+// String returns the name of the column family on the wire.
+func (cf CF) String() string {
+	switch cf {
+	case Default:
+		return "default"
+	case Lock:
+		return "lock"
+	case Write:
+		return "write"
+	}
+	return fmt.Sprintf("CF(%d)", uint8(cf))
+}
+
+// ParseCF turns a name from the wire into a column family. The empty name means "default", as TiKV has it.
+// Any other name is ErrUnknownCF: hand it to the caller, who misspelt it.
+func ParseCF(name string) (CF, error) {
+	if name == "" {
+		return Default, nil
+	}
+	for _, cf := range CFs {
+		if cf.String() == name {
+			return cf, nil
+		}
+	}
+	return 0, fmt.Errorf("%w %q: use one of default, lock, write", ErrUnknownCF, name)
+}
+
+// Errors that every engine answers with. Test with errors.Is; the text around them says what was attempted.
+var (
+	// ErrNotFound: the key has no value in this snapshot. An empty value is a value and not this error.
+	ErrNotFound = errors.New("engine: key not found")
+	// ErrClosed: the engine or the snapshot was closed. The caller has outlived it: a bug of the caller's, or a shutdown.
+	ErrClosed = errors.New("engine: closed")
+	// ErrCorrupt: what is on disk is not what was written. Stop serving this data; rebuild it from a replica or a backup.
+	ErrCorrupt = errors.New("engine: corrupt data")
+	// ErrFailed: an earlier write could not be made durable, so the engine refuses all further writes (reads may go on).
+	// What was asked for in the failed write may or may not be found after a restart. Restart the process once the disk is well.
+	ErrFailed = errors.New("engine: stopped after a failed write")
+	// ErrUnknownCF: there is no column family of this name.
+	ErrUnknownCF = errors.New("engine: unknown column family")
+	// ErrTooLarge: the key or the batch exceeds MaxKeySize or MaxBatchSize. Nothing was written; split the batch.
+	ErrTooLarge = errors.New("engine: key or batch too large")
+	// ErrEmptyKey: the empty key can't be stored. As a bound of a range it means "no bound".
+	ErrEmptyKey = errors.New("engine: empty key")
+)
+
+// Limits that all engines share, in bytes, so that a program that runs on one runs on all.
+const (
+	MaxKeySize   = 16 << 10 // twice the largest user key: the transaction layer encodes keys and appends timestamps
+	MaxBatchSize = 16 << 20 // keys and values of one batch together; above the largest Raft entry
+)
+
+// Durability says what Write waits for.
+type Durability uint8
+
+const (
+	// Buffered: the batch is visible and survives a crash of the process, but maybe not one of the machine.
+	Buffered Durability = iota
+	// Synced: the batch, and with it every batch written before it, is on the device when Write returns nil.
+	Synced
+)
+
+// Engine keeps ordered bytes in column families. All methods may be called from any goroutine.
+type Engine interface {
+	// Snapshot returns a view of everything written before the call and of nothing written after it.
+	// The caller must Close it. Error: ErrClosed.
+	Snapshot() (Snapshot, error)
+
+	// Write applies all operations of b, in their order, or none of them: no snapshot and no crash ever shows a part.
+	// The engine copies what it keeps: b may be changed, reset and written again as soon as Write returns.
+	// An empty batch with Synced is a sync of what came before. Errors: ErrClosed, ErrTooLarge, ErrEmptyKey, ErrFailed, or the
+	// disk's own error, after which every further Write answers ErrFailed.
+	Write(b *Batch, d Durability) error
+
+	// ApproximateSize estimates the bytes that keys in [start, end) of cf take. It may lag behind recent writes, and is
+	// meant for deciding on a split, not for accounting. An empty end means "to the last key". Error: ErrClosed.
+	ApproximateSize(cf CF, start, end []byte) (uint64, error)
+
+	// Close waits until every snapshot is closed, then syncs and releases the disk. New snapshots and writes are refused
+	// with ErrClosed from the moment it is called. A second Close returns ErrClosed.
+	Close() error
+}
+
+// Snapshot is a consistent, unchanging view of an engine. Its methods may be called from any goroutine;
+// the iterators that it hands out belong to one goroutine each.
+type Snapshot interface {
+	// Get returns a copy of the value of key, which the caller owns. An empty value is not nil: it is []byte{}.
+	// Errors: ErrNotFound, ErrClosed, ErrCorrupt.
+	Get(cf CF, key []byte) ([]byte, error)
+
+	// Iterator walks the pairs of cf whose keys are in [opts.Lower, opts.Upper). It starts unpositioned: call First, Last,
+	// SeekGE or SeekLT. The caller must Close it before the snapshot. Error: ErrClosed.
+	Iterator(cf CF, opts IterOptions) (Iterator, error)
+
+	// Close releases the view. Using it afterwards is ErrClosed. A second Close is ErrClosed.
+	Close() error
+}
+
+// IterOptions bound an iterator. An empty bound means "none"; an inverted or empty range holds no pairs.
+// The engine copies the bounds.
+type IterOptions struct {
+	Lower []byte // inclusive
+	Upper []byte // exclusive
+}
+
+// Iterator walks pairs in the order of bytes.Compare on their keys. Every method that moves it returns whether it now stands
+// on a pair. When one returns false, Err tells the end of the range (nil) from trouble.
+type Iterator interface {
+	First() bool
+	Last() bool
+	// SeekGE moves to the first pair whose key is >= key. A key below Lower counts as Lower.
+	SeekGE(key []byte) bool
+	// SeekLT moves to the last pair whose key is < key. A key above Upper counts as Upper.
+	SeekLT(key []byte) bool
+	// Next moves forward. On an iterator that ran off the low end it moves to the first pair; at the high end it stays there.
+	// On an unpositioned iterator it is First.
+	Next() bool
+	// Prev moves backward. On an iterator that ran off the high end it moves to the last pair; at the low end it stays there.
+	// On an unpositioned iterator it is Last.
+	Prev() bool
+	Valid() bool
+	// Key returns the key of the current pair. The slice is valid until the iterator moves or is closed: copy to keep it.
+	// On an invalid iterator it is nil.
+	Key() []byte
+	// Value returns the value of the current pair, under the same rule as Key.
+	Value() []byte
+	// Err is the error that stopped the iterator, ErrCorrupt among them, or nil.
+	Err() error
+	// Close releases the iterator and returns Err. A second Close does nothing and returns nil.
+	Close() error
+}
