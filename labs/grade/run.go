@@ -14,13 +14,13 @@ import (
 	"time"
 
 	"tinykv/labs/course"
+	"tinykv/labs/overlay"
 )
 
 // Limits of a test, beside its own time limit.
 const (
-	DefaultTimeout     = 10 * time.Second // of a test whose row in the course's table says nothing
-	DefaultMemoryBytes = 3 << 29          // 1.5 GiB: what a test's process and its children may hold together
-	DefaultJobs        = 2                // tests at a time; more would make the slow ones time out on a small machine
+	DefaultMemoryBytes = 3 << 29 // 1.5 GiB: what a test's process and its children may hold together
+	DefaultJobs        = 2       // tests at a time; more would make the slow ones time out on a small machine
 )
 
 // Options say what to grade and how. Root and Stages are needed, the zero value of the rest is the default.
@@ -30,7 +30,7 @@ type Options struct {
 	Only        *regexp.Regexp                  // grade only tests whose name matches; nil: all
 	First       func(course.Test) bool          // these tests run before the others; the order of the report stays
 	Jobs        int                             // tests at a time; 0: DefaultJobs
-	Overlay     string                          // an overlay file for go build, or none
+	Overlay     overlay.Files                   // changes laid over the tree, or none
 	Race        bool                            // build with the race detector (needs a C compiler)
 	MemoryBytes int64                           // 0: DefaultMemoryBytes
 	Hidden      map[string]bool                 // ids of stages that come from a hidden pack
@@ -58,6 +58,10 @@ type Event struct {
 func Run(ctx context.Context, opts Options) (*Report, error) {
 	opts = opts.withDefaults()
 	start := time.Now()
+	var err error
+	if opts.Root, err = filepath.Abs(opts.Root); err != nil {
+		return nil, fmt.Errorf("find the tree to grade: %w", err)
+	}
 	scratch, err := os.MkdirTemp("", "labs-grade-")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the test binaries: %w: set TMPDIR to a directory with space", err)
@@ -71,7 +75,7 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 		return nil, err
 	}
 	r.runTests(ctx)
-	killStrays()
+
 	r.checkBinaries()
 	report := r.report()
 	report.Duration = time.Since(start)
@@ -225,7 +229,7 @@ func (r *runner) result(s *stageRun, t course.Test, v verdict, exec execution) T
 	if v.outcome == Passed {
 		result.Points = t.Points
 	}
-	if r.opts.Overlay == "" && !r.opts.Hidden[s.ID] {
+	if len(r.opts.Overlay) == 0 && !r.opts.Hidden[s.ID] {
 		result.PlainReplay = fmt.Sprintf("go test -count=1 -run '^%s$' ./%s", t.Name, filepath.ToSlash(s.TestDir))
 	}
 	return result
