@@ -85,7 +85,8 @@ const (
 type Durability uint8
 
 const (
-	// Buffered: the batch is visible and survives a crash of the process, but maybe not one of the machine.
+	// Buffered: the batch is visible, but a crash of the process or the machine may lose it, and then it loses every batch that
+	// was written after it, too.
 	Buffered Durability = iota
 	// Synced: the batch, and with it every batch written before it, is on the device when Write returns nil.
 	Synced

@@ -1,8 +1,8 @@
-// What can go wrong with the disk, at the call of a test: crash, kill, failed sync, flipped bit.
+// What can go wrong with the disk, at the call of a test: crash, failed sync, flipped bit.
 
 package mem
 
-// Crash is a loss of power. Of the records that were not synced a prefix of random length is kept; the one behind it may be torn:
+// Crash is the end of the process or a loss of power, which differ only in chance. Of the records that were not synced a prefix of random length is kept; the one behind it may be torn:
 // cut off at a random byte, or complete in length with a hole of zeros. The engine that was open is dead: all its methods, and those
 // of its snapshots and iterators, answer engine.ErrClosed. Open finds what is left.
 func (d *Disk) Crash() {
@@ -19,13 +19,6 @@ func (d *Disk) Crash() {
 		d.records = append(d.records, torn)
 		d.stats.BytesUsed += int64(len(torn))
 	}
-}
-
-// Kill is the death of the process alone: what was written is kept, synced or not. The engine that was open is dead, as after Crash.
-func (d *Disk) Kill() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.disown()
 }
 
 // FailSync lets the next sync fail with err, once. What was to be synced stays where it is, not durable: a later sync that

@@ -1,0 +1,13 @@
+//go:build !cgo
+
+// Without a C compiler: the package builds, and Open says what is missing.
+
+package badger
+
+import "tinykv/kv/engine"
+
+// Engine can't be made without cgo.
+type Engine struct{ engine.Engine }
+
+// Open answers ErrNoCgo.
+func Open(dir string, _ Options) (*Engine, error) { return nil, noCgo(dir) }

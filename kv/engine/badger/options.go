@@ -1,0 +1,20 @@
+// What a caller may choose, with or without cgo.
+
+package badger
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+)
+
+// Options are what a caller may choose. The zero value is right for a server.
+type Options struct {
+	Logger *slog.Logger // where messages go; nil: nowhere
+}
+
+// ErrNoCgo is what Open answers in a program that was built without cgo: badger needs a C compiler for its compression. Install one
+// and build with CGO_ENABLED=1, or choose another engine.
+var ErrNoCgo = errors.New("badger: built without cgo: install a C compiler and build with CGO_ENABLED=1, or use --engine pebble")
+
+func noCgo(dir string) error { return fmt.Errorf("open %s: %w", dir, ErrNoCgo) }

@@ -1,0 +1,2 @@
+// Package pebble keeps engine data in github.com/cockroachdb/pebble: the engine of servers.
+package pebble
