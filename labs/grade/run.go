@@ -91,7 +91,7 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Replay == nil {
 		o.Replay = func(stage, test string) string {
-			return fmt.Sprintf("go run ./labs test %s --run '^%s$'", stage, test)
+			return fmt.Sprintf("go run ./labs test %s --run %s", stage, test)
 		}
 	}
 	return o
@@ -222,8 +222,8 @@ func (r *runner) runTest(ctx context.Context, s *stageRun, t course.Test) TestRe
 func (r *runner) result(s *stageRun, t course.Test, v verdict, exec execution) TestResult {
 	result := TestResult{
 		Stage: s.ID, Test: t.Name, MaxPoints: t.Points,
-		Outcome: v.outcome, Message: v.message, Holes: v.holes,
-		Output: exec.output, Duration: exec.duration,
+		Outcome: v.outcome, Message: printable(v.message), Holes: v.holes,
+		Output: printable(exec.output), Duration: exec.duration,
 		Replay: r.opts.Replay(s.ID, t.Name), TestReplays: exec.replays,
 	}
 	if v.outcome == Passed {

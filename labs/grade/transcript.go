@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 const (
@@ -191,4 +192,14 @@ func (t *transcript) text() string {
 	}
 	b.Write(t.tail)
 	return strings.Trim(strings.ToValidUTF8(b.String(), "\uFFFD"), "\n")
+}
+
+// printable replaces what is not text: a program under test must not be able to steer the terminal that its output is shown on.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || !unicode.IsControl(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
