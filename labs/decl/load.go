@@ -20,8 +20,9 @@ type Package struct {
 	Files []*File // in the order of their names
 	Units []*Unit // in the order of files and of positions within each
 
-	byName map[string][]*Unit
-	marks  map[*ast.Ident]string // what an identifier refers to within the package, see resolve.go
+	byName   map[string][]*Unit
+	marks    map[*ast.Ident]string // what an identifier refers to within the package, see resolve.go
+	declared map[*ast.Ident]string // what an identifier declares
 }
 
 // File is one parsed file.

@@ -12,7 +12,7 @@ import (
 
 // resolve fills Sig and Body of all units.
 func (p *Package) resolve() {
-	p.marks = map[*ast.Ident]string{}
+	p.marks, p.declared = map[*ast.Ident]string{}, map[*ast.Ident]string{}
 	info := &types.Info{Defs: map[*ast.Ident]types.Object{}, Uses: map[*ast.Ident]types.Object{}}
 	var inside, outside []*ast.File
 	for _, f := range p.Files {
@@ -25,6 +25,13 @@ func (p *Package) resolve() {
 	own := p.check(inside, p.Path, info, nil)
 	p.check(outside, p.Path+"_test", info, own)
 
+	for id, obj := range info.Defs {
+		if obj != nil {
+			if name := p.nameOf(obj); name != "" {
+				p.declared[id] = name
+			}
+		}
+	}
 	methods := p.methodsByName()
 	for _, u := range p.Units {
 		u.Sig, u.Body = map[string]bool{}, map[string]bool{}

@@ -46,9 +46,14 @@ func (r *Rewrite) Replace(u *Unit, text string) {
 	r.cuts = append(r.cuts, cut{start, end, text})
 }
 
-// InsertAfter puts text, as a declaration of its own, after u; or at the end of the file if u is nil.
+// InsertAfter puts text, as a declaration of its own, after u; or before all other declarations if u is nil.
 func (r *Rewrite) InsertAfter(u *Unit, text string) {
-	at := len(r.file.Source)
+	at := r.offset(r.file.AST.Name.End())
+	for _, d := range r.file.AST.Decls {
+		if gen, ok := d.(*ast.GenDecl); ok && gen.Tok == token.IMPORT {
+			_, at = r.wholeLines(r.span(nil, gen))
+		}
+	}
 	if u != nil {
 		node := ast.Node(u.Func)
 		if u.Func == nil {
