@@ -132,8 +132,11 @@ func (r *Rewrite) span(doc *ast.CommentGroup, n ast.Node) (start, end int) {
 	return start, r.offset(n.End())
 }
 
-// wholeLines widens a span to the rest of its last line, comment and line end included.
+// wholeLines widens a span to the indentation before it and to the rest of its last line, comment and line end included.
 func (r *Rewrite) wholeLines(start, end int) (int, int) {
+	if indent := bytes.LastIndexByte(r.file.Source[:start], '\n') + 1; len(bytes.TrimSpace(r.file.Source[indent:start])) == 0 {
+		start = indent
+	}
 	rest := r.file.Source[end:]
 	line, _, ended := bytes.Cut(rest, []byte("\n"))
 	if trimmed := bytes.TrimSpace(line); len(trimmed) == 0 || bytes.HasPrefix(trimmed, []byte("//")) {

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"go/ast"
-	"go/format"
 	"go/parser"
 	"go/token"
 	"path"
@@ -27,6 +26,7 @@ func Into(learner overlay.Files, c Course) (changes overlay.Files, notes []strin
 		if err != nil {
 			return nil, nil, err
 		}
+		changes = standIn.Over(changes)
 		if !ok {
 			continue
 		}
@@ -34,7 +34,6 @@ func Into(learner overlay.Files, c Course) (changes overlay.Files, notes []strin
 		if err != nil {
 			return nil, nil, err
 		}
-		changes = standIn.Over(changes)
 		if err := p.into(changes); err != nil {
 			return nil, nil, err
 		}
@@ -82,7 +81,7 @@ func (p *plan) into(changes overlay.Files) error {
 			imports[home] = mergeImports(imports[home], units[0].File.ImportsFor(piece.text))
 		}
 		if homeless != nil {
-			text, err := format.Source(p.newFile(homeless))
+			text, err := p.newFile(homeless)
 			if err != nil {
 				return err
 			}

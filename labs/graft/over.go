@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/build/constraint"
+	"go/format"
 	"path"
 	"strings"
 
@@ -24,6 +25,7 @@ func Over(learner overlay.Files, c Course) (changes overlay.Files, notes []strin
 		if err != nil {
 			return nil, nil, err
 		}
+		changes = standIn.Over(changes)
 		if !ok {
 			continue
 		}
@@ -31,7 +33,6 @@ func Over(learner overlay.Files, c Course) (changes overlay.Files, notes []strin
 		if err != nil {
 			return nil, nil, err
 		}
-		changes = standIn.Over(changes)
 		if err := p.over(changes); err != nil {
 			return nil, nil, err
 		}
@@ -60,13 +61,17 @@ func (p *plan) over(changes overlay.Files) error {
 		for p.mine.File(name) != nil {
 			name = "the_" + name
 		}
-		changes[path.Join(p.mine.Dir, name)] = p.newFile(units)
+		text, err := p.newFile(units)
+		if err != nil {
+			return err
+		}
+		changes[path.Join(p.mine.Dir, name)] = text
 	}
 	return nil
 }
 
 // newFile returns a file with the given units of one file of the reference.
-func (p *plan) newFile(units []*decl.Unit) []byte {
+func (p *plan) newFile(units []*decl.Unit) ([]byte, error) {
 	file := units[0].File
 	var texts []string
 	var imports []*ast.ImportSpec
@@ -92,5 +97,5 @@ func (p *plan) newFile(units []*decl.Unit) []byte {
 		out.WriteString(s.Path.Value + "\n")
 	}
 	out.WriteString("\n" + strings.Join(texts, "\n\n") + "\n")
-	return []byte(out.String())
+	return format.Source([]byte(out.String()))
 }

@@ -203,7 +203,7 @@ func (p *plan) inOrder() []*decl.Unit {
 }
 
 // packages loads the reference's and the learner's package of a directory. What stands in for a learner's file that does not
-// parse is returned as changes; ok is false if the package must stay as it is.
+// parse is returned as changes; ok is false if nothing else is to be done about the package.
 func packages(dir string, learner overlay.Files, c Course) (
 	ref, mine *decl.Package, standIn overlay.Files, notes []string, ok bool, err error,
 ) {
@@ -217,7 +217,7 @@ func packages(dir string, learner overlay.Files, c Course) (
 	files := learner.Dir(dir)
 	standIn, notes, ok, err = standIns(dir, files, c)
 	if err != nil || !ok {
-		return nil, nil, nil, notes, false, err
+		return nil, nil, standIn, notes, false, err
 	}
 	for name, content := range standIn {
 		files[path.Base(name)] = content
@@ -265,7 +265,7 @@ func standIns(dir string, files overlay.Files, c Course) (standIn overlay.Files,
 		}
 		notes = append(notes, fmt.Sprintf("%s is not there: the reference's files stand in for it", dir))
 	}
-	return standIn, notes, true, nil
+	return standIn, notes, sources > 0, nil
 }
 
 func hasHole(holes []starter.Hole, file string) bool {
