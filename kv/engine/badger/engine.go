@@ -1,15 +1,83 @@
 //go:build cgo
 
+// The engine: open, write, estimate, close.
+
 package badger
 
 import (
-	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/Connor1996/badger"
 
 	"tinykv/kv/engine"
+	"tinykv/kv/engine/internal/gate"
 )
 
-// Engine is being written.
-type Engine struct{ engine.Engine }
+// Engine implements engine.Engine on a badger store.
+type Engine struct {
+	dir           string
+	db            *badger.DB
+	log           *slog.Logger
+	commitTimeout time.Duration
+	gate          gate.Gate
+	group         group
+	cause         atomic.Pointer[error] // why the engine is failed, if it is
 
-// Open is being written.
-func Open(dir string, _ Options) (*Engine, error) { return nil, errors.New("badger: not yet") }
+	sequence uint64 // of the last transaction; used by the one goroutine that commits
+}
+
+var _ engine.Engine = (*Engine)(nil)
+
+// Write implements engine.Engine. Concurrent writes share a transaction and its sync. Badger syncs all of its writes or none, and a
+// write that is not synced can be torn by a crash even though it was one transaction; so every write is synced, Buffered ones too.
+func (e *Engine) Write(b *engine.Batch, _ engine.Durability) error {
+	if err := e.gate.Enter(); err != nil {
+		return err
+	}
+	defer e.gate.Leave()
+	if err := e.failed(); err != nil {
+		return fmt.Errorf("%w: %v", engine.ErrFailed, err)
+	}
+	if err := b.Check(); err != nil {
+		return err
+	}
+	if b.Len() == 0 {
+		return nil // what came before is synced already
+	}
+	if err := e.group.do(b, e.commit); err != nil {
+		return fmt.Errorf("write a batch to %s: %w", e.dir, err)
+	}
+	return nil
+}
+
+// failed is why the engine takes no more writes, or nil.
+func (e *Engine) failed() error {
+	if p := e.cause.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// fail stops all further writes and returns err.
+func (e *Engine) fail(err error) error {
+	if e.cause.CompareAndSwap(nil, &err) {
+		e.log.Error("badger: a write failed, no more are taken", "dir", e.dir, "error", err)
+	}
+	return err
+}
+
+// Close implements engine.Engine. After a failed write badger may not be able to close; then its files stay open, and the directory
+// locked, until the process ends.
+func (e *Engine) Close() error {
+	if err := e.gate.Shut(); err != nil {
+		return err
+	}
+	failed := e.failed() != nil
+	if err := watch(e.commitTimeout, e.db.Close); err != nil && !failed {
+		return fmt.Errorf("close %s: %w", e.dir, err)
+	}
+	return nil // of a failure every writer was told
+}

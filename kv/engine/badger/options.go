@@ -11,6 +11,10 @@ import (
 // Options are what a caller may choose. The zero value is right for a server.
 type Options struct {
 	Logger *slog.Logger // where messages go; nil: nowhere
+
+	// NoCompaction keeps badger from compacting tables in the background. It is for tests with small stores: badger's compactor begins
+	// with a sleep of up to a second that nothing can end, so Close takes that long with it. Reads get slower with each table.
+	NoCompaction bool
 }
 
 // ErrNoCgo is what Open answers in a program that was built without cgo: badger needs a C compiler for its compression. Install one
