@@ -15,6 +15,7 @@ import (
 	"tinykv/labs/course"
 	"tinykv/labs/grade"
 	"tinykv/labs/report"
+	"tinykv/labs/workspace"
 )
 
 func init() {
@@ -39,18 +40,18 @@ The code of strangers runs as you. Grade it in a container without network: go d
 		Example: "  labs grade ../alice --json alice.json\n  labs grade ../alice --stages 1a,1b --hidden ../midterm --gradescope results.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := findTree()
+			here, err := workspace.Find(".")
 			if err != nil {
 				return err
 			}
-			if t.workspace {
+			if here.Learner {
 				return errors.New("this is a workspace: run labs grade in the tree of the course, whose tests can be trusted")
 			}
 			stages, err := course.Select(words...)
 			if err != nil {
 				return err
 			}
-			r, err := gradeTree(cmd.Context(), cmd.OutOrStdout(), t.root, args[0], stages, packs, f)
+			r, err := gradeTree(cmd.Context(), cmd.OutOrStdout(), here.Root, args[0], stages, packs, f)
 			if err == nil && !r.Passed() {
 				err = errSilent
 			}

@@ -18,6 +18,7 @@ import (
 	"tinykv/labs/course"
 	"tinykv/labs/grade"
 	"tinykv/labs/mutant"
+	"tinykv/labs/workspace"
 )
 
 func init() {
@@ -42,19 +43,19 @@ func corpusCommand(name string, kind mutant.Kind, short, long string) *cobra.Com
 			if err != nil {
 				return err
 			}
-			t, err := findTree()
+			here, err := workspace.Find(".")
 			if err != nil {
 				return err
 			}
-			if t.workspace {
+			if here.Learner {
 				return fmt.Errorf("a workspace has no %s, they would give the solution away: run this in the tree of the course", name)
 			}
-			run := corpusRun{cmd: cmd, root: t.root, kind: kind, only: only, jobs: jobs, killers: readKillers(t.root)}
+			run := corpusRun{cmd: cmd, root: here.Root, kind: kind, only: only, jobs: jobs, killers: readKillers(here.Root)}
 			results, err := run.all(stages)
 			if err != nil {
 				return err
 			}
-			run.killers.write(t.root)
+			run.killers.write(here.Root)
 			err = mutant.Table(cmd.OutOrStdout(), results)
 			if jsonFile != "" {
 				err = firstError(err, writeCorpusJSON(jsonFile, kind, results))

@@ -9,29 +9,29 @@ import (
 
 	"tinykv/labs/course"
 	"tinykv/labs/grade"
+	"tinykv/labs/workspace"
 )
 
 func init() {
 	var f runFlags
 	command := &cobra.Command{
-		Use:   "test STAGE...",
-		Short: "Run the graded tests of stages (1a), projects (1) or everything that begins so (2a)",
+		Use:   "test [STAGE...]",
+		Short: "Run the graded tests of stages (1a), projects (1), everything that begins so (2a), or all",
 		Long: `Run the graded tests of stages and show the points that each test earns.
 
 Each test runs in a process of its own, so one that hangs or panics costs its own points only. A function that is not
 written yet is told by name and file. The exit status is 0 only if every test passed.`,
 		Example: "  labs test 1a\n  labs test 1a --run TestSnapshot -v\n  labs test 1 --json report.json",
-		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			stages, err := course.Select(args...)
 			if err != nil {
 				return err
 			}
-			t, err := findTree()
+			here, err := workspace.Find(".")
 			if err != nil {
 				return err
 			}
-			r, err := runStages(cmd.Context(), cmd.OutOrStdout(), t.root, f, grade.Options{Stages: stages})
+			r, err := runStages(cmd.Context(), cmd.OutOrStdout(), here, f, grade.Options{Stages: stages})
 			if err != nil {
 				return err
 			}

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"tinykv/labs/course"
-	"tinykv/labs/grade"
 	"tinykv/labs/report"
+	"tinykv/labs/workspace"
 )
 
 func init() {
@@ -24,17 +24,17 @@ A stage is marked "files changed since" if one of the Go files that its tests ar
 			if err != nil {
 				return err
 			}
-			t, err := findTree()
+			here, err := workspace.Find(".")
 			if err != nil {
 				return err
 			}
-			last, err := report.ReadLast(t.root)
+			last, err := report.ReadLast(here.Root)
 			if err != nil {
 				return err
 			}
-			lines := last.Lines(stages, func(s course.Stage) string { return grade.Fingerprint(t.root, s.TestDir) })
+			lines := last.Lines(stages, func(s course.Stage) string { return fingerprint(here, s) })
 			out := cmd.OutOrStdout()
-			if !t.workspace {
+			if !here.Learner {
 				fmt.Fprintln(out, "This is the reference tree, in which nothing is left to write. For a workspace: make start DIR=../my-tinykv")
 			}
 			if err := report.Board(out, lines); err != nil {

@@ -16,7 +16,9 @@ import (
 
 	"tinykv/labs/course"
 	"tinykv/labs/grade"
+	"tinykv/labs/overlay"
 	"tinykv/labs/report"
+	"tinykv/labs/workspace"
 )
 
 // outputDir keeps what failing tests printed, below the root of the tree.
@@ -106,28 +108,34 @@ func isTerminal(w io.Writer) bool {
 }
 
 // runStages grades the stages of a tree, shows how it goes, and remembers the results in it.
-func runStages(ctx context.Context, w io.Writer, root string, f runFlags, opts grade.Options) (*grade.Report, error) {
+func runStages(ctx context.Context, w io.Writer, here *workspace.Space, f runFlags, opts grade.Options) (*grade.Report, error) {
 	only, err := f.only(opts.Stages)
 	if err != nil {
 		return nil, err
 	}
+	root := here.Root
 	last, err := report.ReadLast(root)
 	if err != nil {
 		return nil, err
 	}
 	sources := map[string]string{}
 	for _, s := range opts.Stages {
-		sources[s.ID] = grade.Fingerprint(root, s.TestDir)
+		sources[s.ID] = fingerprint(here, s)
+	}
+	caughtUp, err := catchUp(w, here, opts.Stages)
+	if err != nil {
+		return nil, err
 	}
 	var selected func(string) bool
 	if only != nil {
 		selected = only.MatchString
 	}
 	progress := report.NewProgress(w, opts.Stages, selected, report.ProgressOptions{
-		Live: isTerminal(w), Verbose: f.verbose,
+		First: opts.First, Live: isTerminal(w), Verbose: f.verbose,
 		Saved: func(stage, test string, t grade.TestResult) string { return saveOutput(root, stage, test, t.Output) },
 	})
 	opts.Root, opts.Only, opts.Jobs, opts.Race, opts.Observe = root, only, f.jobs, f.race, progress.Observe
+	opts.Overlay = func(stage string) overlay.Files { return caughtUp[stage] }
 	r, err := grade.Run(ctx, opts)
 	if err != nil {
 		progress.Finish(&grade.Report{})
@@ -136,6 +144,35 @@ func runStages(ctx context.Context, w io.Writer, root string, f runFlags, opts g
 	progress.Finish(r)
 	last.Add(r, sources, time.Now())
 	return r, firstError(report.Summary(w, r), last.Write(root), f.writeReports(r))
+}
+
+// fingerprint is a word for the files that the tests of a stage are built from, and for what they are caught up with.
+func fingerprint(here *workspace.Space, s course.Stage) string {
+	word := grade.Fingerprint(here.Root, s.TestDir)
+	for _, taken := range here.CaughtUp(s.ID) {
+		word += " " + taken.ID
+	}
+	return word
+}
+
+// catchUp returns what catching up lays over the tree for each stage, and tells the learner what there is to tell, each note once.
+func catchUp(w io.Writer, here *workspace.Space, stages []course.Stage) (map[string]overlay.Files, error) {
+	all := map[string]overlay.Files{}
+	told := map[string]bool{}
+	for _, s := range stages {
+		changes, notes, err := here.Overlay(s.ID)
+		if err != nil {
+			return nil, err
+		}
+		all[s.ID] = changes
+		for _, note := range notes {
+			if !told[note] {
+				told[note] = true
+				fmt.Fprintln(w, "note:", note)
+			}
+		}
+	}
+	return all, nil
 }
 
 // saveOutput keeps what a failing test printed and returns the file's name, or "" if it could not be kept.

@@ -57,9 +57,9 @@ func (b *binary) unchanged() bool {
 
 // compile builds the tests of a stage into the file out. buildErr is what the learner's code (or tests) did wrong, in the compiler's
 // words; err is trouble of the grader itself.
-func compile(ctx context.Context, opts Options, stage course.Stage, out string) (b *binary, buildErr string, err error) {
-	dir := filepath.Join(opts.Root, filepath.FromSlash(stage.TestDir))
-	sources, err := readTestSources(opts.Root, stage.TestDir, opts.Overlay)
+func compile(ctx context.Context, opts Options, s *stageRun, out string) (b *binary, buildErr string, err error) {
+	dir := filepath.Join(opts.Root, filepath.FromSlash(s.TestDir))
+	sources, err := readTestSources(opts.Root, s.TestDir, s.changes)
 	if err != nil {
 		return nil, trimBuildMessage(err.Error(), opts.Root), nil
 	}
@@ -67,7 +67,7 @@ func compile(ctx context.Context, opts Options, stage course.Stage, out string) 
 	if err != nil {
 		return nil, "", err
 	}
-	mounted, err := mount(opts, sources, stage, nonce, out)
+	mounted, err := mount(opts, sources, s, nonce, out)
 	if err != nil {
 		return nil, "", err
 	}
@@ -76,7 +76,7 @@ func compile(ctx context.Context, opts Options, stage course.Stage, out string) 
 	if opts.Race {
 		args = append(args, "-race")
 	}
-	message, err := goCommand(ctx, opts, append(args, "./"+stage.TestDir))
+	message, err := goCommand(ctx, opts, append(args, "./"+s.TestDir))
 	if err != nil || message != "" {
 		return nil, trimBuildMessage(mounted.Origin(message), opts.Root), err
 	}
@@ -89,7 +89,7 @@ func compile(ctx context.Context, opts Options, stage course.Stage, out string) 
 	}
 	return &binary{
 		path: out, dir: dir, nonce: nonce, sum: sum, tests: sources.tests,
-		place: newPlace(opts, stage, sources),
+		place: newPlace(opts, s.Stage, sources),
 	}, "", nil
 }
 
@@ -243,12 +243,12 @@ func TestMain(m *testing.M) {
 }
 `
 
-// mount lays the guard over the tree, beside what opts.Overlay changes. The caller closes what it returns.
-func mount(opts Options, sources *testSources, stage course.Stage, nonce, out string) (*overlay.Mounted, error) {
+// mount lays the guard over the tree, beside what else is laid over it. The caller closes what it returns.
+func mount(opts Options, sources *testSources, s *stageRun, nonce, out string) (*overlay.Mounted, error) {
 	guard := overlay.Files{
-		path.Join(stage.TestDir, guardFile): fmt.Appendf(nil, guardSource, sources.pkg, nonce),
+		path.Join(s.TestDir, guardFile): fmt.Appendf(nil, guardSource, sources.pkg, nonce),
 	}
-	return overlay.MountIn(out+"_overlay", opts.Root, guard.Over(opts.Overlay))
+	return overlay.MountIn(out+"_overlay", opts.Root, guard.Over(s.changes))
 }
 
 func newNonce() (string, error) {

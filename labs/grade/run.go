@@ -25,19 +25,19 @@ const (
 
 // Options say what to grade and how. Root and Stages are needed, the zero value of the rest is the default.
 type Options struct {
-	Root        string                          // the tree to grade: a directory with a go.mod
-	Stages      []course.Stage                  // what to grade, in the order of the report
-	Only        *regexp.Regexp                  // grade only tests whose name matches; nil: all
-	First       func(course.Test) bool          // these tests run before the others; the order of the report stays
-	Jobs        int                             // tests at a time; 0: DefaultJobs
-	Overlay     overlay.Files                   // changes laid over the tree, or none
-	Race        bool                            // build with the race detector (needs a C compiler)
-	MemoryBytes int64                           // 0: DefaultMemoryBytes
-	Hidden      map[string]bool                 // ids of stages that come from a hidden pack
-	Env         []string                        // added to the environment of go build and of the tests
-	Replay      func(stage, test string) string // the command that runs one test again; nil: go run ./labs test
-	Observe     func(Event)                     // told of progress, one call at a time; may be nil
-	StopAtFirst bool                            // stop at the first test that does not pass; the rest is NotRun
+	Root        string                           // the tree to grade: a directory with a go.mod
+	Stages      []course.Stage                   // what to grade, in the order of the report
+	Only        *regexp.Regexp                   // grade only tests whose name matches; nil: all
+	First       func(stage, test string) bool    // these tests run before the others; the order of the report stays
+	Jobs        int                              // tests at a time; 0: DefaultJobs
+	Overlay     func(stage string) overlay.Files // changes laid over the tree for a stage; nil: none
+	Race        bool                             // build with the race detector (needs a C compiler)
+	MemoryBytes int64                            // 0: DefaultMemoryBytes
+	Hidden      map[string]bool                  // ids of stages that come from a hidden pack
+	Env         []string                         // added to the environment of go build and of the tests
+	Replay      func(stage, test string) string  // the command that runs one test again; nil: go run ./labs test
+	Observe     func(Event)                      // told of progress, one call at a time; may be nil
+	StopAtFirst bool                             // stop at the first test that does not pass; the rest is NotRun
 }
 
 // Event is a piece of progress. Exactly one of the fields after Stage says what happened.
@@ -114,6 +114,7 @@ type stageRun struct {
 	binary    *binary
 	buildErr  string
 	buildTime time.Duration
+	changes   overlay.Files
 	results   []TestResult // parallel to tests; a result without an outcome is not known
 }
 
@@ -130,6 +131,9 @@ func (r *runner) observe(e Event) {
 func (r *runner) build(ctx context.Context) error {
 	for _, stage := range r.opts.Stages {
 		s := &stageRun{Stage: stage}
+		if r.opts.Overlay != nil {
+			s.changes = r.opts.Overlay(stage.ID)
+		}
 		for _, t := range stage.Tests {
 			if r.opts.Only == nil || r.opts.Only.MatchString(t.Name) {
 				s.tests = append(s.tests, t)
@@ -147,7 +151,7 @@ func (r *runner) build(ctx context.Context) error {
 		r.observe(Event{Stage: s.ID, Building: true})
 		start := time.Now()
 		out := filepath.Join(r.scratch, fmt.Sprintf("stage%d.test", i))
-		s.binary, s.buildErr, errs[i] = compile(ctx, r.opts, s.Stage, out)
+		s.binary, s.buildErr, errs[i] = compile(ctx, r.opts, s, out)
 		s.buildTime = time.Since(start)
 		if ctx.Err() == nil {
 			r.observe(Event{Stage: s.ID, Built: true, Err: s.buildErr})
@@ -178,7 +182,7 @@ func (r *runner) runTests(ctx context.Context) {
 	}
 	if r.opts.First != nil {
 		slices.SortStableFunc(jobs, func(a, b job) int {
-			return rank(r.opts.First(a.s.tests[a.index])) - rank(r.opts.First(b.s.tests[b.index]))
+			return rank(r.opts.First(a.s.ID, a.s.tests[a.index].Name)) - rank(r.opts.First(b.s.ID, b.s.tests[b.index].Name))
 		})
 	}
 	parallel(r.opts.Jobs, len(jobs), func(i int) {
@@ -229,7 +233,7 @@ func (r *runner) result(s *stageRun, t course.Test, v verdict, exec execution) T
 	if v.outcome == Passed {
 		result.Points = t.Points
 	}
-	if len(r.opts.Overlay) == 0 && !r.opts.Hidden[s.ID] {
+	if len(s.changes) == 0 && !r.opts.Hidden[s.ID] {
 		result.PlainReplay = fmt.Sprintf("go test -count=1 -run '^%s$' ./%s", t.Name, filepath.ToSlash(s.TestDir))
 	}
 	return result

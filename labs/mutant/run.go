@@ -136,8 +136,8 @@ func judge(ctx context.Context, opts Options, tree overlay.Files, e Entry) (Resu
 		last = opts.LastKill(e)
 	}
 	report, err := opts.Grade(ctx, grade.Options{
-		Root: opts.Root, Stages: []course.Stage{opts.Stage}, Overlay: changes, Jobs: 1, StopAtFirst: true,
-		First: func(t course.Test) bool { return t.Name == last },
+		Root: opts.Root, Stages: []course.Stage{opts.Stage}, Overlay: func(string) overlay.Files { return changes }, Jobs: 1, StopAtFirst: true,
+		First: func(_, test string) bool { return test == last },
 	})
 	if err != nil {
 		return Result{}, err

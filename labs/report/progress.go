@@ -6,6 +6,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +28,7 @@ type ProgressOptions struct {
 	Live    bool                                                       // w is a terminal: keep a line that moves
 	Verbose bool                                                       // print all that a failing test printed
 	Saved   func(stage, test string, r grade.TestResult) (path string) // keeps a failing test's output in a file; may be nil
+	First   func(stage, test string) bool                              // these are shown before the others, as grade.Options.First runs them; may be nil
 }
 
 // Progress prints results as they come. Hand its Observe to grade.Options, call Finish with the report.
@@ -37,8 +39,8 @@ type Progress struct {
 	mu      sync.Mutex // guards all below, and the writer
 	w       io.Writer
 	rows    []row
-	printed int             // rows[:printed] are on the screen
-	headed  map[string]bool // stages whose heading is
+	printed int    // rows[:printed] are on the screen
+	heading string // the stage under whose heading the last result stands
 	failed  map[string]string
 	running []string
 	status  string
@@ -57,7 +59,7 @@ type row struct {
 // NewProgress begins to show a run over these tests. selected says which tests take part; nil means all.
 func NewProgress(w io.Writer, stages []course.Stage, selected func(string) bool, opts ProgressOptions) *Progress {
 	p := &Progress{
-		opts: opts, style: newStyle(w), w: w, headed: map[string]bool{}, failed: map[string]string{},
+		opts: opts, style: newStyle(w), w: w, failed: map[string]string{},
 		began: time.Now(), stop: make(chan struct{}),
 	}
 	for _, s := range stages {
@@ -66,6 +68,17 @@ func NewProgress(w io.Writer, stages []course.Stage, selected func(string) bool,
 				p.rows = append(p.rows, row{stage: s, test: t.Name})
 			}
 		}
+	}
+	if opts.First != nil {
+		slices.SortStableFunc(p.rows, func(a, b row) int {
+			switch first := opts.First(a.stage.ID, a.test); {
+			case first == opts.First(b.stage.ID, b.test):
+				return 0
+			case first:
+				return -1
+			}
+			return 1
+		})
 	}
 	if opts.Live {
 		p.stopped.Go(p.redraw)
@@ -176,8 +189,8 @@ func (p *Progress) print(r row) {
 	if p.opts.Live {
 		b.WriteString(clearLine)
 	}
-	if !p.headed[r.stage.ID] {
-		p.headed[r.stage.ID] = true
+	if p.heading != r.stage.ID {
+		p.heading = r.stage.ID
 		fmt.Fprintf(&b, "%s  %s\n", p.style.bold.Render(r.stage.ID), r.stage.Title)
 		if message := p.failed[r.stage.ID]; message != "" {
 			fmt.Fprintf(&b, "  %s it does not compile, so it earns 0 points:\n%s\n", p.style.bad.Render("✗"),
