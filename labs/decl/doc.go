@@ -16,8 +16,8 @@
 // Example:
 //
 //	pkg, err := decl.Load("kv/engine/badger", "tinykv/kv/engine/badger", files)
-//	open := pkg.Func("open.go", "Open")
-//	for _, unit := range pkg.OnlyUsedBy([]*decl.Unit{open}) {
+//	open, err := pkg.Func("open.go", "Open")
+//	for _, unit := range pkg.OnlyUsedBy([]*decl.Unit{open}, nil) {
 //		fmt.Println(unit.Names)
 //	}
 //

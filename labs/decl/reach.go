@@ -9,8 +9,9 @@ import (
 )
 
 // OnlyUsedBy returns the units outside of tests that serve nothing but the bodies of the given functions: unexported, used
-// there directly or through each other, and by nothing else. Tests and blank variables (var _ I = T{}) keep nothing alive.
-func (p *Package) OnlyUsedBy(functions []*Unit) []*Unit {
+// there directly or through each other, and by nothing else. Tests and blank variables (var _ I = T{}) keep nothing alive; a
+// unit for which keep says so stays, with all that it uses.
+func (p *Package) OnlyUsedBy(functions []*Unit, keep func(*Unit) bool) []*Unit {
 	hollow := map[*Unit]bool{}
 	for _, u := range functions {
 		hollow[u] = true
@@ -38,30 +39,30 @@ func (p *Package) OnlyUsedBy(functions []*Unit) []*Unit {
 	}
 	// Second, what of it everything else uses.
 	live := map[*Unit]bool{}
-	var keep func(u *Unit)
-	keepAll := func(names map[string]bool) {
+	var reach func(u *Unit)
+	reachAll := func(names map[string]bool) {
 		for name := range names {
 			for _, u := range p.Named(name) {
-				keep(u)
+				reach(u)
 			}
 		}
 	}
-	keep = func(u *Unit) {
+	reach = func(u *Unit) {
 		if live[u] {
 			return
 		}
 		live[u] = true
-		keepAll(u.Sig)
+		reachAll(u.Sig)
 		if !hollow[u] {
-			keepAll(u.Body)
+			reachAll(u.Body)
 		}
 		for _, n := range u.Names {
-			keepAll(p.methodsOf(n, true))
+			reachAll(p.methodsOf(n, true))
 		}
 	}
 	for _, u := range p.Units {
-		if !u.File.Test && !candidates[u] && !u.blank() {
-			keep(u)
+		if !u.File.Test && !u.blank() && (!candidates[u] || keep != nil && keep(u)) {
+			reach(u)
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(p.Units), func(u *Unit) bool { return !candidates[u] || live[u] })

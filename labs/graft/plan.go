@@ -72,21 +72,21 @@ func newPlan(ref, mine *decl.Package, c Course) (*plan, error) {
 			stillOpen[u.Names[0]] = true
 		}
 	}
-	p.retire()
 	pruned := map[string]bool{} // what the starter did not give
-	for _, u := range ref.OnlyUsedBy(holes) {
+	for _, u := range starter.Pruned(ref, holes) {
 		for _, n := range u.Names {
 			pruned[n] = true
 		}
 	}
+	p.retire(pruned)
 	for _, u := range p.taken {
 		p.bring(u, stillOpen, pruned)
 	}
 	return p, nil
 }
 
-// retire marks the learner's versions of what is taken, and what only they use.
-func (p *plan) retire() {
+// retire marks the learner's versions of what is taken, and what only they use of the learner's own: given code stays.
+func (p *plan) retire(pruned map[string]bool) {
 	var old []*decl.Unit
 	for _, u := range p.taken {
 		for _, m := range p.mine.Named(u.Names[0]) {
@@ -99,7 +99,10 @@ func (p *plan) retire() {
 			}
 		}
 	}
-	for _, u := range p.mine.OnlyUsedBy(old) {
+	given := func(u *decl.Unit) bool {
+		return slices.ContainsFunc(u.Names, func(n string) bool { return len(p.ref.Named(n)) > 0 && !pruned[n] })
+	}
+	for _, u := range p.mine.OnlyUsedBy(old, given) {
 		p.gone[u] = true
 	}
 	// A helper that the learner's own tests test stays for them.

@@ -33,7 +33,7 @@ func Show(reference overlay.Files, holes []starter.Hole, function string) ([]str
 		for u := range stages {
 			hollow = append(hollow, u)
 		}
-		helpers := pkg.OnlyUsedBy(hollow)
+		helpers := starter.Pruned(pkg, hollow)
 		for _, u := range pkg.Units {
 			_, isHole := stages[u]
 			switch {

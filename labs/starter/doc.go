@@ -14,6 +14,7 @@
 //  1. A hole keeps its signature and its doc comment, which is the contract of the exercise. A hole without one is an error.
 //  2. What only the bodies of holes used is gone: imports, unexported functions, methods, types, constants and variables, in all
 //     files of the package.
+//     What the contract of a hole names is given, though: see Pruned.
 //  3. The result is formatted, compiles and vets, if the reference does. The same input gives the same bytes.
 //
 // The tests beside a hollowed package stay, since they help a learner: go test ./kv/engine/badger is a good question to ask at any

@@ -171,7 +171,7 @@ func hollowPackage(pkg *decl.Package, holes []Hole, changes overlay.Files) error
 		hollow = append(hollow, u)
 		rewrite(u).SetBody(u, "{\n\tpanic("+strconv.Quote(course.PanicText(stage, u.Names[0]))+")\n}")
 	}
-	gone := pkg.OnlyUsedBy(hollow)
+	gone := Pruned(pkg, hollow)
 	for _, u := range append(gone, pkg.FallsWith(gone)...) {
 		rewrite(u).Remove(u)
 	}
