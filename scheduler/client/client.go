@@ -84,6 +84,13 @@ func (c *Client) Close() error {
 	return errors.Join(errs...)
 }
 
+// ClusterID is the id of the cluster, or 0 if no scheduler has answered yet.
+func (c *Client) ClusterID() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.clusterID
+}
+
 // attempt is one try of a call at the leader.
 type attempt func(ctx context.Context, pd pdpb.PDClient, h *pdpb.RequestHeader) error
 
