@@ -10,12 +10,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 
 	"github.com/pingcap/log"
 	"go.uber.org/zap"
@@ -55,28 +55,38 @@ func main() {
 }
 
 // run does everything, with a server of its own unless the settings name one.
-func run(ctx context.Context, s settings, out io.Writer) (err error) {
+func run(ctx context.Context, s settings, out io.Writer) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	if s.scheduler == "" {
-		server, remove, err := startServer(ctx, s)
-		if err != nil {
-			return err
-		}
-		defer remove()
-		s.scheduler = server.Scheduler
-		if err := bench(ctx, s, out); err != nil {
-			return fmt.Errorf("%w\nthe server's last words:\n%s", err, server.Log())
-		}
-		if err := server.Stop(); err != nil {
-			return err
-		}
-		cpu, memory := server.Usage()
-		fmt.Fprintf(out, "server: %.1f s of CPU, at most %d MiB of memory\n", cpu.Seconds(), memory>>10)
-		return nil
+	if s.scheduler != "" {
+		return bench(ctx, s, out)
 	}
-	return bench(ctx, s, out)
+	dir, err := os.MkdirTemp("", "ycsb-")
+	if err != nil {
+		return fmt.Errorf("make room for a server: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	if s.binary == "" {
+		if s.binary, err = process.Build(ctx, dir); err != nil {
+			return err
+		}
+	}
+	server, err := process.Start(ctx, s.binary, process.Options{Dir: filepath.Join(dir, "data"), Engine: s.engine})
+	if err != nil {
+		return err
+	}
+	defer server.Kill()
+	s.scheduler = server.Scheduler
+	if err := bench(ctx, s, out); err != nil {
+		return fmt.Errorf("%w\nthe server's last words:\n%s", err, server.Log())
+	}
+	if err := server.Stop(); err != nil {
+		return err
+	}
+	cpu, memory := server.Usage()
+	fmt.Fprintf(out, "server: %.1f s of CPU, at most %d MiB of memory\n", cpu.Seconds(), memory>>10)
+	return nil
 }
 
 func (s settings) check() error {
@@ -90,25 +100,4 @@ func (s settings) check() error {
 		}
 	}
 	return nil
-}
-
-// startServer runs a server in a temporary directory. The caller calls remove at the end, whatever happens.
-func startServer(ctx context.Context, s settings) (server *process.Server, remove func(), err error) {
-	dir, err := os.MkdirTemp("", "ycsb-")
-	if err != nil {
-		return nil, nil, fmt.Errorf("make room for a server: %w", err)
-	}
-	remove = func() { err = errors.Join(err, os.RemoveAll(dir)) }
-	if s.binary == "" {
-		if s.binary, err = process.Build(ctx, dir); err != nil {
-			remove()
-			return nil, nil, err
-		}
-	}
-	server, err = process.Start(ctx, s.binary, process.Options{Dir: dir + "/data", Engine: s.engine})
-	if err != nil {
-		remove()
-		return nil, nil, err
-	}
-	return server, func() { server.Kill(); remove() }, nil
 }
