@@ -26,7 +26,7 @@
 //	output, err := build.CombinedOutput()
 //	fmt.Print(mounted.Origin(string(output))) // the compiler names the temporary copies; this names the files of the tree
 //
-// What the go command does and does not do with an overlay (Go 1.26; each line is shown by a test):
+// What the go command does and does not do with an overlay (Go 1.26, held to it by tests):
 //
 //   - A replaced go.mod and a file that //go:embed names are honoured; so are new files and deleted ones.
 //   - A package in a directory that the disk does not have is compiled, by go build and go test -c, but neither go vet nor
@@ -34,5 +34,6 @@
 //   - The compiler's messages name the replacement, not the replaced. Origin translates.
 //   - What a program opens while it runs, testdata for one, is on the disk and not in the overlay. Write Files to a
 //     directory (WriteTo) and run it there.
-//   - A C file and a header are replaced only for packages that use cgo, and files in testdata never. TinyKV has no C of its own.
+//
+// It leaves out C: TinyKV has none of its own.
 package overlay
