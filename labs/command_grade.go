@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -51,7 +52,9 @@ The code of strangers runs as you. Grade it in a container without network: go d
 			if err != nil {
 				return err
 			}
-			r, err := gradeTree(cmd.Context(), cmd.OutOrStdout(), here.Root, args[0], stages, packs, f)
+			r, err := gradeTree(cmd.Context(), cmd.OutOrStdout(), gradeJob{
+				course: here.Root, learner: args[0], table: course.Stages(), stages: stages, packs: packs, flags: f,
+			})
 			if err == nil && !r.Passed() {
 				err = errSilent
 			}
@@ -64,39 +67,34 @@ The code of strangers runs as you. Grade it in a container without network: go d
 	register(command)
 }
 
+// gradeJob says whose tree is graded, how.
+type gradeJob struct {
+	course, learner string         // roots of the two trees
+	table           []course.Stage // the whole course
+	stages          []course.Stage // what to grade
+	packs           []string       // directories of hidden packs
+	flags           runFlags
+}
+
 // gradeTree assembles the tree in a temporary directory, grades it and reports. It keeps nothing in either tree.
-func gradeTree(ctx context.Context, w io.Writer, courseRoot, learnerRoot string, stages []course.Stage, packs []string,
-	f runFlags) (*grade.Report, error) {
+func gradeTree(ctx context.Context, w io.Writer, job gradeJob) (*grade.Report, error) {
 	scratch, err := os.MkdirTemp("", "labs-tree-")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the tree to grade: %w", err)
 	}
 	defer os.RemoveAll(scratch)
 	root := filepath.Join(scratch, "tree")
-	hidden := map[string]bool{}
-	notices, err := grade.Pristine(courseRoot, learnerRoot, root, course.Stages())
+	notices, err := grade.Pristine(job.course, job.learner, root, job.table)
 	if err != nil {
 		return nil, err
 	}
-	for _, dir := range packs {
-		pack, err := grade.LoadPack(dir, course.Stages())
-		if err != nil {
-			return nil, err
-		}
-		if err := pack.Files.WriteTo(root); err != nil {
-			return nil, fmt.Errorf("lay out the hidden pack: %w", err)
-		}
-		for id := range pack.HiddenIDs() {
-			if hidden[id] {
-				return nil, fmt.Errorf("two hidden packs are called %s: rename one", pack.Name)
-			}
-			hidden[id] = true
-		}
-		stages = append(stages, pack.Stages...)
+	stages, hidden, err := addPacks(root, job)
+	if err != nil {
+		return nil, err
 	}
-	progress := report.NewProgress(w, stages, nil, report.ProgressOptions{Live: isTerminal(w), Verbose: f.verbose})
+	progress := report.NewProgress(w, stages, nil, report.ProgressOptions{Live: isTerminal(w), Verbose: job.flags.verbose})
 	r, err := grade.Run(ctx, grade.Options{
-		Root: root, Stages: stages, Jobs: f.jobs, Hidden: hidden, Observe: progress.Observe,
+		Root: root, Stages: stages, Jobs: job.flags.jobs, Hidden: hidden, Observe: progress.Observe,
 		Replay: func(stage, test string) string {
 			if hidden[stage] {
 				return ""
@@ -110,5 +108,27 @@ func gradeTree(ctx context.Context, w io.Writer, courseRoot, learnerRoot string,
 	}
 	progress.Finish(r)
 	r.Notices = append(r.Notices, notices...)
-	return r, firstError(report.Summary(w, r), f.writeReports(r))
+	return r, firstError(report.Summary(w, r), job.flags.writeReports(r))
+}
+
+// addPacks lays the hidden packs into the tree to grade and returns all stages, with the ids of those that are hidden.
+func addPacks(root string, job gradeJob) (stages []course.Stage, hidden map[string]bool, err error) {
+	stages, hidden = slices.Clone(job.stages), map[string]bool{}
+	for _, dir := range job.packs {
+		pack, err := grade.LoadPack(dir, job.table)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := pack.Files.WriteTo(root); err != nil {
+			return nil, nil, fmt.Errorf("lay out the hidden pack: %w", err)
+		}
+		for id := range pack.HiddenIDs() {
+			if hidden[id] {
+				return nil, nil, fmt.Errorf("two hidden packs are called %s: rename one", pack.Name)
+			}
+			hidden[id] = true
+		}
+		stages = append(stages, pack.Stages...)
+	}
+	return stages, hidden, nil
 }
