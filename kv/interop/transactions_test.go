@@ -58,6 +58,21 @@ func TestTransactionOnARawStoreFailsAtOnce(t *testing.T) {
 			}
 			return transaction.Commit(ctx)
 		}},
+		{"pessimistic_lock", func(ctx context.Context) error {
+			transaction, err := store.Begin()
+			if err != nil {
+				return err
+			}
+			transaction.SetPessimistic(true)
+			return transaction.LockKeysWithWaitTime(ctx, 1000, []byte("k"))
+		}},
+		{"garbage_collection", func(ctx context.Context) error {
+			_, err := store.GC(ctx, 1)
+			return err
+		}},
+		{"unsafe_destroy_range", func(ctx context.Context) error {
+			return store.UnsafeDestroyRange(ctx, []byte("a"), []byte("z"))
+		}},
 		{"delete_range", func(ctx context.Context) error {
 			_, err := store.DeleteRange(ctx, []byte("a"), []byte("z"), 1)
 			return err
