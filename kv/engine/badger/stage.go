@@ -40,11 +40,13 @@ func stageBatch(txn *badger.Txn, b *engine.Batch) error {
 // stageRangeDelete adds to txn a delete for every key of cf in [start, end) that txn sees: those in the store, and those that txn is
 // about to write. An empty end means "to the last key"; an inverted range deletes nothing. Badger has no cheaper way.
 //
+// It walks with an iterator of txn that has no StartKey and no EndKey: with them badger panics when txn has pending writes.
+//
 // A transaction must stay small enough for badger: when keys and engine.OpOverhead for each sum up to more than engine.MaxBatchSize,
 // the answer is engine.ErrTooLarge, and memory never holds more than that.
 func stageRangeDelete(txn *badger.Txn, cf engine.CF, start, end []byte) error {
 	lower, upper := encodeRange(cf, start, end)
-	it := txn.NewIterator(badger.IteratorOptions{}) // no StartKey: badger panics on it when txn has pending writes
+	it := txn.NewIterator(badger.IteratorOptions{})
 	defer it.Close()
 	size := 0
 	var keys [][]byte
