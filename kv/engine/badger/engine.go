@@ -22,6 +22,7 @@ type Engine struct {
 	db            *badger.DB
 	log           *slog.Logger
 	commitTimeout time.Duration
+	sums          sums // of the files that were there when it was opened
 	gate          gate.Gate
 	group         group
 	cause         atomic.Pointer[error] // why the engine is failed, if it is
@@ -75,9 +76,18 @@ func (e *Engine) Close() error {
 	if err := e.gate.Shut(); err != nil {
 		return err
 	}
-	failed := e.failed() != nil
-	if err := watch(e.commitTimeout, e.db.Close); err != nil && !failed {
+	err := watch(e.commitTimeout, e.db.Close)
+	if e.failed() != nil {
+		return nil // every writer was told
+	}
+	if err == nil {
+		var closed sums
+		if closed, err = e.sums.closed(e.dir); err == nil {
+			err = closed.write(e.dir)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("close %s: %w", e.dir, err)
 	}
-	return nil // of a failure every writer was told
+	return nil
 }

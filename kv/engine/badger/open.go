@@ -27,6 +27,9 @@ const (
 	// 30 bytes that each entry gets at most, which engine.OpOverhead covers, and the sequence key.
 	logBufferBytes = engine.MaxBatchSize + 1<<20
 
+	// How much of the files Open reads to check them: a fraction of a second.
+	defaultVerifyBytes = 256 << 20
+
 	// A commit takes milliseconds. One that takes this long has lost its writer.
 	defaultCommitTimeout = 30 * time.Second
 )
@@ -63,12 +66,25 @@ func Open(dir string, opts Options) (*Engine, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open %s: can't make the directory: %w", dir, err)
 	}
-	db, err := badger.Open(badgerOptions(dir, opts))
-	log.SetLevelByString("fatal") // badger logs errors that we report as values; Open has set it to warnings
+	if err := lockDir(dir); err != nil {
+		return nil, err
+	}
+	if opts.VerifyBytes == 0 {
+		opts.VerifyBytes = defaultVerifyBytes
+	}
+	tables, err := verify(dir, opts.VerifyBytes)
+	if err == nil {
+		err = tables.write(dir) // from here on the directory is not what Close left
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
-	e := &Engine{dir: dir, db: db, log: opts.Logger, commitTimeout: defaultCommitTimeout}
+	db, err := badger.Open(badgerOptions(dir, opts))
+	log.SetLevelByString("fatal") // badger logs errors that we report as values; its Open sets the level to warnings
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	e := &Engine{dir: dir, db: db, sums: tables, log: opts.Logger, commitTimeout: defaultCommitTimeout}
 	if e.sequence, err = readSequence(db); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", dir, err), db.Close())
 	}

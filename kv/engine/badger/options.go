@@ -12,6 +12,10 @@ import (
 type Options struct {
 	Logger *slog.Logger // where messages go; nil: nowhere
 
+	// VerifyBytes bounds how much of the files Open reads to check them before it changes anything; 0 means 256 MiB. Of what is
+	// beyond, only the sizes are checked, and values whenever they are read.
+	VerifyBytes int64
+
 	// NoCompaction keeps badger from compacting tables in the background. It is for tests with small stores: badger's compactor begins
 	// with a sleep of up to a second that nothing can end, so Close takes that long with it. Reads get slower with each table.
 	NoCompaction bool
