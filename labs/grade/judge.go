@@ -78,6 +78,7 @@ var (
 	holePanic  = regexp.MustCompile(`\b([0-9][a-z]*): (\S+) is yours to write`) // all that course.ParsePanicText would find one by one
 	panicLine  = regexp.MustCompile(`(?m)^(panic|fatal error): (.*)$`)
 	raceLine   = regexp.MustCompile(`(?m)^WARNING: DATA RACE$`)
+	recovered  = regexp.MustCompile(` \[recovered[^\]]*\]$`) // package testing catches a panic and throws it again
 	traceFile  = regexp.MustCompile(`(?m)^\s+(\S+\.go):(\d+)`)
 	outOfMemo  = "runtime: out of memory"
 	quitHeader = "SIGQUIT: quit"
@@ -158,7 +159,7 @@ func crashMessage(e execution, p place) (string, bool) {
 	for _, m := range panicLine.FindAllStringSubmatchIndex(e.output, -1) {
 		rest := e.output[m[1]:]
 		if strings.Contains(rest, "\ngoroutine ") || strings.Contains(rest, "\nruntime stack:") {
-			return e.output[m[0]:m[1]] + p.at(rest), true
+			return recovered.ReplaceAllString(e.output[m[0]:m[1]], "") + p.at(rest), true
 		}
 	}
 	if e.signal != "" {

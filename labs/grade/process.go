@@ -54,7 +54,16 @@ func execute(ctx context.Context, b *binary, t course.Test, opts Options) execut
 	supervise(ctx, cmd, &e)
 	killMarked(runEnv + "=" + mark)
 	e.output = e.text()
+	e.forget(scratch)
 	return e
+}
+
+// forget replaces the name of the directory for temporary files, which is gone and says nothing, in all that the test printed.
+func (e *execution) forget(scratch string) {
+	e.output = strings.ReplaceAll(e.output, scratch, "$TMPDIR")
+	for i := range e.blocks {
+		e.blocks[i].text = strings.ReplaceAll(e.blocks[i].text, scratch, "$TMPDIR")
+	}
 }
 
 // testEnv is the environment of a test process: the grader's, with temporary files in a directory that is removed afterwards.

@@ -16,11 +16,13 @@ import (
 )
 
 const (
-	liveEvery    = 100 * time.Millisecond // how often the line below is redrawn
-	liveColumns  = 78                     // its width: the narrowest terminal in use
-	messageLines = 12                     // of a failure; the rest is in the full output
-	buildLines   = 20                     // of the compiler's messages
-	clearLine    = "\r\x1b[2K"
+	liveEvery   = 100 * time.Millisecond // how often the line below is redrawn
+	liveColumns = 78                     // its width: the narrowest terminal in use
+	maxColumns  = 200                    // of a line of a message
+	messageHead = 6                      // lines of a failure that are shown, from its beginning
+	messageTail = 8                      // and from its end; the rest is in the full output
+	buildLines  = 20                     // of the compiler's messages
+	clearLine   = "\r\x1b[2K"
 )
 
 // ProgressOptions say how progress is shown.
@@ -194,7 +196,7 @@ func (p *Progress) print(r row) {
 		fmt.Fprintf(&b, "%s  %s\n", p.style.bold.Render(r.stage.ID), r.stage.Title)
 		if message := p.failed[r.stage.ID]; message != "" {
 			fmt.Fprintf(&b, "  %s it does not compile, so it earns 0 points:\n%s\n", p.style.bad.Render("✗"),
-				indent(fold(message, buildLines), "    "))
+				indent(fold(message, buildLines, 0), "    "))
 		}
 	}
 	if p.failed[r.stage.ID] == "" || r.result.Outcome != grade.NotBuilt {
@@ -213,7 +215,7 @@ func (p *Progress) printTest(b *strings.Builder, t grade.TestResult) {
 	if t.Outcome != grade.NotWritten && t.Outcome != grade.Failed && t.Outcome != grade.NotBuilt {
 		message = string(t.Outcome) + ": " + message
 	}
-	b.WriteString(indent(fold(message, messageLines), "      ") + "\n")
+	b.WriteString(indent(fold(message, messageHead, messageTail), "      ") + "\n")
 	faint := func(label, text string) {
 		fmt.Fprintf(b, "      %s %s\n", p.style.faint.Render(label), text)
 	}

@@ -5,6 +5,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,13 +62,18 @@ func indent(text, prefix string) string {
 	return prefix + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+prefix)
 }
 
-// fold keeps the first lines of a text.
-func fold(text string, lines int) string {
+// fold keeps the beginning and the end of a text, where the rule that is broken and what was expected and seen stand.
+func fold(text string, head, tail int) string {
 	all := strings.Split(text, "\n")
-	if len(all) <= lines {
-		return text
+	for i, line := range all {
+		if runes := []rune(line); len(runes) > maxColumns {
+			all[i] = string(runes[:maxColumns-1]) + "…"
+		}
 	}
-	return strings.Join(all[:lines], "\n") + fmt.Sprintf("\n… %d more lines", len(all)-lines)
+	if left := len(all) - head - tail; left > 1 {
+		all = slices.Concat(all[:head], []string{fmt.Sprintf("… %d more lines", left)}, all[len(all)-tail:])
+	}
+	return strings.Join(all, "\n")
 }
 
 func plural(n int, noun string) string {
