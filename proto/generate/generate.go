@@ -38,7 +38,10 @@ func generate(ctx context.Context, root string) ([]generatedFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	var files []generatedFile
+	files, err := packagePages(request)
+	if err != nil {
+		return nil, err
+	}
 	for _, plugin := range plugins {
 		made, err := runPlugin(ctx, root, plugin, request)
 		if err != nil {
