@@ -13,9 +13,9 @@
 // our server as a process (package process).
 //
 //	cd kv/interop
-//	go test ./...                    everything: a minute or so
-//	go test -short ./...             the same with a small benchmark: some seconds
-//	go test -v -run Raw .            with the names of the operations, and the client's log
+//	go test -count=1 ./...           everything: a minute or so
+//	go test -count=1 -short ./...    the same with a small benchmark: some seconds
+//	go test -count=1 -v -run Raw .   with the names of the operations, and the client's log
 //	go run ./ycsb                    the benchmark at full length, with its figures (see its -help)
 //
 // # Invariants
