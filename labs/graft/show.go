@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"tinykv/labs/decl"
 	"tinykv/labs/overlay"
@@ -44,7 +45,11 @@ func Show(reference overlay.Files, holes []starter.Hole, function string) ([]str
 		}
 	}
 	if len(pieces) == 0 {
-		return nil, fmt.Errorf("no hole of the stage is called %q: labs solution --show STAGE lists them", function)
+		var names []string
+		for _, h := range holes {
+			names = append(names, h.Func)
+		}
+		return nil, fmt.Errorf("no hole of the stage is called %q: there are %s", function, strings.Join(names, ", "))
 	}
 	return pieces, nil
 }

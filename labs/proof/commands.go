@@ -24,7 +24,7 @@ const commandTimeout = 3 * time.Minute
 func checkCommands(ctx context.Context, p *prover, s course.Stage) (problems []string, err error) {
 	blocks, _ := parseHandout(string(p.Reference[s.Handout]))
 	dir := filepath.Join(p.scratch, "workspace-"+s.ID)
-	space, err := workspace.Find(p.root)
+	space, err := workspace.FindFor(p.root, p.Table)
 	if err != nil {
 		return []string{err.Error()}, nil
 	}
@@ -60,7 +60,7 @@ func checkCommands(ctx context.Context, p *prover, s course.Stage) (problems []s
 
 // solve puts the reference's functions into the workspace, as labs solution does.
 func (p *prover) solve(dir string, s course.Stage) string {
-	space, err := workspace.Find(dir)
+	space, err := workspace.FindFor(dir, p.Table)
 	if err != nil {
 		return err.Error()
 	}

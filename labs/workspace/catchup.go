@@ -19,7 +19,7 @@ func (s *Space) SetCatchUp(stage string) error {
 	if !s.Learner {
 		return ErrNotAWorkspace
 	}
-	if _, ok := course.ByID(stage); !ok && stage != "" {
+	if stage != "" && len(course.From(s.stages, stage)) == 0 {
 		return fmt.Errorf("catch up: there is no stage %q", stage)
 	}
 	before := s.CatchUp
@@ -38,12 +38,12 @@ func (s *Space) CaughtUp(stage string) []course.Stage {
 	if !s.Learner || s.CatchUp == "" {
 		return nil
 	}
-	limit := len(course.Before(course.Stages(), s.CatchUp))
+	limit := len(course.Before(s.stages, s.CatchUp))
 	if stage != "" {
-		limit = min(limit, len(course.Before(course.Stages(), stage)))
+		limit = min(limit, len(course.Before(s.stages, stage)))
 	}
 	hollow := s.Hollow()
-	first := len(course.Stages()) - len(hollow)
+	first := len(s.stages) - len(hollow)
 	return hollow[:max(limit-first, 0)]
 }
 

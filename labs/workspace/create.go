@@ -80,7 +80,7 @@ func (s *Space) Create(ctx context.Context, dir, from string, tell func(format s
 	if err != nil {
 		return err
 	}
-	files, err := Files(reference, course.Stages(), from)
+	files, err := Files(reference, s.stages, from)
 	if err != nil {
 		return fmt.Errorf("lay out a workspace: %w", err)
 	}

@@ -35,6 +35,7 @@ type Space struct {
 	From    string // workspace: the first stage that has holes
 	CatchUp string // workspace: stages before this one come from the reference; "" if none do
 
+	stages    []course.Stage
 	reference overlay.Files // once read
 }
 
@@ -46,7 +47,10 @@ type record struct {
 }
 
 // Find returns the space that dir is in. It is an error if neither dir nor a directory above it is one.
-func Find(dir string) (*Space, error) {
+func Find(dir string) (*Space, error) { return FindFor(dir, course.Stages()) }
+
+// FindFor is Find for another table of stages than the course's.
+func FindFor(dir string, stages []course.Stage) (*Space, error) {
 	start, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("find the workspace: %w", err)
@@ -55,7 +59,7 @@ func Find(dir string) (*Space, error) {
 		mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
 		if err == nil {
 			if module, err := starter.Module(overlay.Files{"go.mod": mod}); err == nil && module == "tinykv" {
-				return open(root)
+				return open(root, stages)
 			}
 		}
 		if filepath.Dir(root) == root {
@@ -65,10 +69,10 @@ func Find(dir string) (*Space, error) {
 }
 
 // open reads the record of the space at root.
-func open(root string) (*Space, error) {
+func open(root string, stages []course.Stage) (*Space, error) {
 	text, err := os.ReadFile(filepath.Join(root, recordFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return &Space{Root: root}, nil
+		return &Space{Root: root, stages: stages}, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the workspace: %w", err)
@@ -83,11 +87,11 @@ func open(root string) (*Space, error) {
 			recordFile, r.Format, format)
 	}
 	for _, id := range []string{r.From, r.CatchUp} {
-		if _, ok := course.ByID(id); !ok && id != "" {
+		if id != "" && len(course.From(stages, id)) == 0 {
 			return nil, fmt.Errorf("read the workspace: %s names stage %q, which the course does not have", recordFile, id)
 		}
 	}
-	return &Space{Root: root, Learner: true, From: r.From, CatchUp: r.CatchUp}, nil
+	return &Space{Root: root, Learner: true, From: r.From, CatchUp: r.CatchUp, stages: stages}, nil
 }
 
 // save writes the record, whole or not at all.
@@ -125,7 +129,7 @@ func (s *Space) Hollow() []course.Stage {
 	if !s.Learner {
 		return nil
 	}
-	return course.From(course.Stages(), s.From)
+	return course.From(s.stages, s.From)
 }
 
 // ErrNotAWorkspace is the answer to what only a learner's workspace can do.
