@@ -83,6 +83,13 @@ func git(t *testing.T, dir string, args ...string) string {
 
 func TestAWorkspaceIsAStarterWithItsReferencePacked(t *testing.T) {
 	// The person's own configuration must not matter: no name, signing on, hooks that refuse.
+	for _, name := range []string{"GOCACHE", "GOMODCACHE"} { // they are found by HOME; a cold cache would show nothing more
+		value, err := exec.Command("go", "env", name).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv(name, strings.TrimSpace(string(value)))
+	}
 	home := t.TempDir()
 	t.Setenv("HOME", home)
 	t.Setenv("XDG_CONFIG_HOME", home)
