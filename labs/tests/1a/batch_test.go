@@ -284,12 +284,10 @@ func TestTornBatchIsNoBatch(t *testing.T) {
 		if err := os.CopyFS(dir, os.DirFS(image)); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Truncate(filepath.Join(dir, grown), at); err != nil {
-			t.Fatal(err)
-		}
+		blank(t, filepath.Join(dir, grown), at, to)
 		c := &desk{t: t, rule: atomic, dir: dir, done: append(slices.Clone(d.done),
 			"copy the files of the engine as a crash would leave them",
-			fmt.Sprintf("cut its log within the last batch: %d of the batch's %d bytes are left", at-from, to-from),
+			fmt.Sprintf("leave %d of the %d bytes that its log got by the last batch, as if the rest had not arrived", at-from, to-from),
 			"open the copy")}
 		c.reopen()
 		s := c.snapshot()
@@ -314,6 +312,19 @@ func TestTornBatchIsNoBatch(t *testing.T) {
 	}
 	if halves == 0 {
 		t.Fatal("the test reached no torn batch: the cut took nothing away")
+	}
+}
+
+// blank overwrites the bytes [from, to) of a file with zeros: the file was made large in advance, and these bytes never arrived.
+func blank(t *testing.T, path string, from, to int64) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(make([]byte, to-from), from); err != nil {
+		t.Fatal(err)
 	}
 }
 

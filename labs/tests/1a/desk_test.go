@@ -147,8 +147,8 @@ func batchOf(ops ...engine.Op) *engine.Batch {
 func show(ops []engine.Op) string {
 	var s []string
 	for _, op := range ops {
-		if len(s) == 6 && len(ops) > 7 {
-			s = append(s, fmt.Sprintf("… %d more", len(ops)-6))
+		if len(s) == 4 && len(ops) > 5 {
+			s = append(s, fmt.Sprintf("… %d more", len(ops)-4))
 			break
 		}
 		switch op.Kind {
