@@ -14,6 +14,7 @@ import (
 
 	"tinykv/kv/engine"
 	"tinykv/kv/engine/internal/gate"
+	"tinykv/kv/engine/internal/sums"
 )
 
 // Engine implements engine.Engine on a badger store.
@@ -22,7 +23,7 @@ type Engine struct {
 	db            *badger.DB
 	log           *slog.Logger
 	commitTimeout time.Duration
-	sums          sums // of the files that were there when it was opened
+	tables        sums.Sums // of the tables that were there when it was opened
 	gate          gate.Gate
 	group         group
 	cause         atomic.Pointer[error] // why the engine is failed, if it is
@@ -81,10 +82,7 @@ func (e *Engine) Close() error {
 		return nil // every writer was told
 	}
 	if err == nil {
-		var closed sums
-		if closed, err = e.sums.closed(e.dir); err == nil {
-			err = closed.write(e.dir)
-		}
+		err = writeSums(e.dir, e.tables)
 	}
 	if err != nil {
 		return fmt.Errorf("close %s: %w", e.dir, err)

@@ -16,6 +16,7 @@ import (
 	"github.com/ngaut/log"
 
 	"tinykv/kv/engine"
+	"tinykv/kv/engine/internal/sums"
 )
 
 const (
@@ -74,7 +75,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	}
 	tables, err := verify(dir, opts.VerifyBytes)
 	if err == nil {
-		err = tables.write(dir) // from here on the directory is not what Close left
+		err = tables.Write(sums.OSDir(dir)) // from here on the directory is not what Close left
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
@@ -84,7 +85,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
-	e := &Engine{dir: dir, db: db, sums: tables, log: opts.Logger, commitTimeout: defaultCommitTimeout}
+	e := &Engine{dir: dir, db: db, tables: tables, log: opts.Logger, commitTimeout: defaultCommitTimeout}
 	if e.sequence, err = readSequence(db); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", dir, err), db.Close())
 	}

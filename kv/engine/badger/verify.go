@@ -11,25 +11,25 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/Connor1996/badger"
+	"github.com/Connor1996/badger/table"
 	"golang.org/x/sys/unix"
 
 	"tinykv/kv/engine"
+	"tinykv/kv/engine/internal/sums"
 )
 
-// verify checks the directory and returns the sums of the tables that are in use: what is true while the store is open.
-func verify(dir string, budget int64) (tables sums, err error) {
-	tables = sums{files: map[string]fileSum{}}
-	s, err := readSums(dir)
+// verify checks the directory and returns the sums of the tables that are in use: what is true while the store is open. Tables that
+// were written since it was opened last, and not closed with, are taken as they are.
+func verify(dir string, budget int64) (tables sums.Sums, err error) {
+	s, err := sums.Read(sums.OSDir(dir))
 	if err != nil {
 		return tables, err
 	}
-	if err := s.check(dir, budget); err != nil {
+	if err := s.Check(sums.OSDir(dir), budget); err != nil {
 		return tables, err
 	}
 	m, err := verifyManifest(dir)
@@ -37,16 +37,16 @@ func verify(dir string, budget int64) (tables sums, err error) {
 		return tables, err
 	}
 	for id := range m.Tables {
-		name := fmt.Sprintf("%06d.sst", id)
+		name := table.IDToFilename(id)
 		path := filepath.Join(dir, name)
 		if info, err := os.Stat(path); err != nil || info.Size() == 0 {
 			return tables, fmt.Errorf("%w: table %s is missing or empty", engine.ErrCorrupt, path)
 		}
-		if err := tables.add(dir, s, name); err != nil {
+		if err := tables.Add(sums.OSDir(dir), name, s); err != nil {
 			return tables, err
 		}
 	}
-	if s.clean {
+	if s.Clean {
 		return tables, nil
 	}
 	var fid, offset uint32
@@ -54,6 +54,23 @@ func verify(dir string, budget int64) (tables sums, err error) {
 		fid, offset = m.Head.LogID, m.Head.LogOffset
 	}
 	return tables, verifyLogs(dir, fid, offset)
+}
+
+// writeSums notes all files of a store that was just closed; tables whose sums are known are not read again.
+func writeSums(dir string, known sums.Sums) error {
+	all := sums.Sums{Clean: true}
+	for _, pattern := range []string{"*.sst", "*.vlog", badger.ManifestFilename} {
+		paths, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return err
+		}
+		for _, path := range paths {
+			if err := all.Add(sums.OSDir(dir), filepath.Base(path), known); err != nil {
+				return err
+			}
+		}
+	}
+	return all.Write(sums.OSDir(dir))
 }
 
 // verifyManifest reads the MANIFEST as badger does. Badger takes a bad record for the torn end, cuts off what follows, and then
@@ -83,7 +100,7 @@ func verifyManifest(dir string) (*badger.Manifest, error) {
 			continue
 		}
 		for later := at + 1; later+recordHeader < len(content); later++ {
-			if _, ok := manifestRecord(content, later); ok {
+			if end, ok := manifestRecord(content, later); ok && end > later+recordHeader {
 				return nil, fmt.Errorf("%w: %s has a bad record at byte %d", engine.ErrCorrupt, path, at)
 			}
 		}
@@ -96,10 +113,10 @@ func verifyManifest(dir string) (*badger.Manifest, error) {
 	return &m, nil
 }
 
-// manifestRecord tells whether a whole, non-empty record begins at a byte of the MANIFEST, and where it ends.
+// manifestRecord tells whether a whole record begins at a byte of the MANIFEST, and where it ends.
 func manifestRecord(content []byte, at int) (end int, ok bool) {
 	size := int64(binary.BigEndian.Uint32(content[at:]))
-	if size == 0 || int64(at)+8+size > int64(len(content)) {
+	if int64(at)+8+size > int64(len(content)) {
 		return 0, false
 	}
 	end = at + 8 + int(size)
@@ -121,5 +138,3 @@ func lockDir(dir string) error {
 	}
 	return nil
 }
-
-func sortedNames(files map[string]fileSum) []string { return slices.Sorted(maps.Keys(files)) }

@@ -1,0 +1,17 @@
+//go:build cgo
+
+package badger_test
+
+import (
+	"testing"
+
+	"tinykv/kv/engine"
+	"tinykv/kv/engine/badger"
+	"tinykv/kv/engine/enginetest"
+)
+
+func TestDamagedFilesAreRefused(t *testing.T) {
+	enginetest.Damage(t, func(dir string) (engine.Engine, error) {
+		return badger.Open(dir, badger.Options{NoCompaction: true})
+	}, func(name string) bool { return name == "SUMS" })
+}

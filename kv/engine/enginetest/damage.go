@@ -1,0 +1,171 @@
+// Damaged directories: an engine on disk must find out before it changes anything.
+
+package enginetest
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tinykv/kv/engine"
+)
+
+// OpenDir opens an engine that lives in a directory.
+type OpenDir func(dir string) (engine.Engine, error)
+
+// Damage makes a store, and then for each of its files, in a copy of the directory, cuts it off, flips a bit in it or removes it. Open
+// must answer engine.ErrCorrupt in one line that names the file, and leave the directory as it is. harmless tells of a file, by its
+// base name, that the store can do without (as a lock): then Open may succeed.
+func Damage(t *testing.T, open OpenDir, harmless func(name string) bool) {
+	dir := filepath.Join(t.TempDir(), "store")
+	makeStore(t, open, dir)
+	for _, file := range filesOf(t, dir) {
+		info, err := os.Stat(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if harmless(file) || info.Size() == 0 {
+			continue
+		}
+		for _, damage := range damages {
+			t.Run(damage.name+"/"+file, func(t *testing.T) {
+				bad := copyDir(t, dir)
+				damage.do(t, filepath.Join(bad, file), info.Size())
+				wantRefused(t, open, bad, file)
+			})
+		}
+	}
+	t.Run("undamaged", func(t *testing.T) {
+		e, err := open(copyDir(t, dir))
+		if err != nil {
+			t.Fatalf("open of a good copy: %v", err)
+		}
+		checkStore(t, e)
+	})
+}
+
+var damages = []struct {
+	name string
+	do   func(t *testing.T, path string, size int64)
+}{
+	{"half", func(t *testing.T, path string, size int64) { must(t, os.Truncate(path, size/2)) }},
+	{"empty", func(t *testing.T, path string, _ int64) { must(t, os.Truncate(path, 0)) }},
+	{"removed", func(t *testing.T, path string, _ int64) { must(t, os.Remove(path)) }},
+	{"flip_first", func(t *testing.T, path string, _ int64) { flip(t, path, 0) }},
+	{"flip_middle", func(t *testing.T, path string, size int64) { flip(t, path, size/2) }},
+	{"flip_third", func(t *testing.T, path string, size int64) { flip(t, path, size/3) }},
+}
+
+func wantRefused(t *testing.T, open OpenDir, dir, file string) {
+	t.Helper()
+	before := hashDir(t, dir)
+	e, err := open(dir)
+	if err == nil {
+		_ = e.Close()
+		t.Fatalf("Open of a store whose file %s is damaged: got an engine, want ErrCorrupt", file)
+	}
+	if !errors.Is(err, engine.ErrCorrupt) {
+		t.Errorf("Open of a store whose file %s is damaged:\ngot  %v\nwant ErrCorrupt", file, err)
+	}
+	if text := err.Error(); strings.Contains(text, "\n") || !strings.Contains(text, file) {
+		t.Errorf("the error should be one line that names %s, but is\n%s", file, text)
+	}
+	if after := hashDir(t, dir); after != before {
+		t.Errorf("Open of a damaged store changed the directory:\nbefore %s\nafter  %s", before, after)
+	}
+}
+
+const storeKeys = 3000
+
+// makeStore leaves a closed store with tables and a log.
+func makeStore(t *testing.T, open OpenDir, dir string) {
+	t.Helper()
+	for range 2 { // the second time there are tables
+		e, err := open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fillStore(t, e)
+		must(t, e.Close())
+	}
+}
+
+func fillStore(t *testing.T, e engine.Engine) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(7, 7))
+	for i := 0; i < storeKeys; {
+		var b engine.Batch
+		for range 100 {
+			b.Put(engine.Default, fmt.Appendf(nil, "key%05d", i), fmt.Appendf(nil, "%d-%032x", i, rng.Uint64()))
+			i++
+		}
+		must(t, e.Write(&b, engine.Synced))
+	}
+}
+
+// checkStore reads what fillStore wrote and closes the engine.
+func checkStore(t *testing.T, e engine.Engine) {
+	t.Helper()
+	s, err := e.Snapshot()
+	must(t, err)
+	for i := range storeKeys {
+		got, err := s.Get(engine.Default, fmt.Appendf(nil, "key%05d", i))
+		if err != nil || !strings.HasPrefix(string(got), fmt.Sprintf("%d-", i)) {
+			t.Fatalf("key%05d: got %q and %v", i, got, err)
+		}
+	}
+	must(t, s.Close())
+	must(t, e.Close())
+}
+
+func filesOf(t *testing.T, dir string) (files []string) {
+	t.Helper()
+	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			name, _ := filepath.Rel(dir, path)
+			files = append(files, name)
+		}
+		return err
+	}))
+	return files
+}
+
+func copyDir(t *testing.T, dir string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "copy")
+	must(t, os.CopyFS(to, os.DirFS(dir)))
+	return to
+}
+
+// hashDir tells names and contents.
+func hashDir(t *testing.T, dir string) string {
+	t.Helper()
+	var all strings.Builder
+	for _, name := range filesOf(t, dir) {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		must(t, err)
+		fmt.Fprintf(&all, " %s:%x", name, sha256.Sum256(content))
+	}
+	return all.String()
+}
+
+func flip(t *testing.T, path string, at int64) {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	must(t, err)
+	content[at] ^= 0x10
+	must(t, os.WriteFile(path, content, 0o644))
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
