@@ -15,6 +15,7 @@ import (
 
 	"tinykv/labs/course"
 	"tinykv/labs/grade"
+	"tinykv/labs/overlay"
 	"tinykv/labs/report"
 	"tinykv/labs/workspace"
 )
@@ -88,15 +89,18 @@ func gradeTree(ctx context.Context, w io.Writer, job gradeJob) (*grade.Report, e
 	if err != nil {
 		return nil, err
 	}
-	stages, hidden, err := addPacks(root, job)
+	stages, hidden, err := addPacks(job)
 	if err != nil {
 		return nil, err
 	}
 	progress := report.NewProgress(w, stages, nil, report.ProgressOptions{Live: isTerminal(w), Verbose: job.flags.verbose})
 	r, err := grade.Run(ctx, grade.Options{
-		Root: root, Stages: stages, Jobs: job.flags.jobs, Hidden: hidden, Observe: progress.Observe,
+		Root: root, Stages: stages, Jobs: job.flags.jobs, CleanEnv: true, Observe: progress.Observe,
+		// As an overlay, the sources of hidden tests are gone before the first line of the learner's code runs.
+		Overlay: func(stage string) overlay.Files { return hidden[stage] },
+		Hidden:  func(stage string) bool { return hidden[stage] != nil },
 		Replay: func(stage, test string) string {
-			if hidden[stage] {
+			if hidden[stage] != nil {
 				return ""
 			}
 			return fmt.Sprintf("go run ./labs test %s --run %s", stage, test)
@@ -111,22 +115,19 @@ func gradeTree(ctx context.Context, w io.Writer, job gradeJob) (*grade.Report, e
 	return r, firstError(report.Summary(w, r), job.flags.writeReports(r))
 }
 
-// addPacks lays the hidden packs into the tree to grade and returns all stages, with the ids of those that are hidden.
-func addPacks(root string, job gradeJob) (stages []course.Stage, hidden map[string]bool, err error) {
-	stages, hidden = slices.Clone(job.stages), map[string]bool{}
+// addPacks reads the hidden packs and returns all stages, and for each that is hidden the files of its tests.
+func addPacks(job gradeJob) (stages []course.Stage, hidden map[string]overlay.Files, err error) {
+	stages, hidden = slices.Clone(job.stages), map[string]overlay.Files{}
 	for _, dir := range job.packs {
 		pack, err := grade.LoadPack(dir, job.table)
 		if err != nil {
 			return nil, nil, err
 		}
-		if err := pack.Files.WriteTo(root); err != nil {
-			return nil, nil, fmt.Errorf("lay out the hidden pack: %w", err)
-		}
-		for id := range pack.HiddenIDs() {
-			if hidden[id] {
+		for _, s := range pack.Stages {
+			if hidden[s.ID] != nil {
 				return nil, nil, fmt.Errorf("two hidden packs are called %s: rename one", pack.Name)
 			}
-			hidden[id] = true
+			hidden[s.ID] = pack.Files
 		}
 		stages = append(stages, pack.Stages...)
 	}

@@ -16,17 +16,17 @@ import (
 // execution is all that is known of one test process.
 type execution struct {
 	transcript
-	output     string
-	exit       int    // exit status; -1 if a signal ended it
-	signal     string // the signal that ended it
-	startErr   error  // the process did not start
-	cancelled  bool   // the run was interrupted
-	limit      time.Duration
-	timedOut   bool
-	memory     int64 // bytes it held when it was killed for that; 0 if it was not
-	memoryMax  int64
-	leftBehind int // processes that were still there when it had ended
-	duration   time.Duration
+	output    string
+	exit      int    // exit status; -1 if a signal ended it
+	signal    string // the signal that ended it
+	startErr  error  // the process did not start
+	cancelled bool   // the run was interrupted
+	limit     time.Duration
+	timedOut  bool
+	memory    int64 // bytes it held when it was killed for that; 0 if it was not
+	memoryMax int64
+	processes int // how many processes it had started when it was killed for that; 0 if it was not
+	duration  time.Duration
 }
 
 // verdict is what judge says.
@@ -54,6 +54,8 @@ func judge(e execution, p place) verdict {
 	case e.memory > 0:
 		return verdict{outcome: Crashed, message: fmt.Sprintf(
 			"killed because it held %d MiB of memory; the limit is %d MiB", e.memory>>20, e.memoryMax>>20)}
+	case e.processes > 0:
+		return verdict{outcome: Crashed, message: fmt.Sprintf("killed because it had started %d processes", e.processes)}
 	case e.timedOut:
 		return verdict{outcome: TimedOut, message: timeoutMessage(e, p)}
 	case !e.proved || e.exit == raceExit:
@@ -67,7 +69,7 @@ func judge(e execution, p place) verdict {
 // passed is the whole condition of a pass. Text that the code under test prints can forge the event, but not the proof; and
 // the proof with status 0 says that nothing failed, but not that the test ran.
 func passed(e execution) bool {
-	return e.proved && e.proofCode == 0 && e.exit == 0 && !e.timedOut && e.memory == 0 &&
+	return e.proved && e.proofCode == 0 && e.exit == 0 && !e.timedOut && e.memory == 0 && e.processes == 0 &&
 		e.passes == 1 && e.fails == 0 && e.skips == 0
 }
 

@@ -9,6 +9,9 @@
 //	                   package = "engine"        # the directory with its file; "." if there is only one package
 //	                   timeout_seconds = 20      # 10 if it is left out
 //	  engine/batch_test.go
+//
+// The files are there only while the tests are compiled, so that the code under test can't read them. What a test needs while it
+// runs it takes from go:embed or makes itself.
 
 package grade
 
@@ -36,7 +39,7 @@ const packDir = "labs/tests/hidden"
 type Pack struct {
 	Name   string
 	Stages []course.Stage // one for each stage and package that its tests are about; ids are NAME/STAGE
-	Files  overlay.Files  // to be laid into the tree that is graded
+	Files  overlay.Files  // to be laid over the tree that is graded while it is compiled
 }
 
 type packList struct {
@@ -169,13 +172,4 @@ func makePack(l packList, files overlay.Files) *Pack {
 		}
 	}
 	return p
-}
-
-// HiddenIDs returns the ids of the pack's stages, for Options.Hidden.
-func (p *Pack) HiddenIDs() map[string]bool {
-	ids := map[string]bool{}
-	for _, s := range p.Stages {
-		ids[s.ID] = true
-	}
-	return ids
 }

@@ -19,7 +19,8 @@ import (
 
 const (
 	memoryPoll      = 25 * time.Millisecond  // how often a process's memory is read; at 2 GB/s it overshoots by 50 MB
-	groupPollEvery  = 20                     // every so many polls the whole group is counted, which costs more
+	groupPollEvery  = 8                      // every so many polls the whole group is counted, which costs more
+	maxProcesses    = 256                    // of a group; no test needs ten
 	quitGrace       = 500 * time.Millisecond // how long a process that timed out has to print where its goroutines are
 	outputWaitDelay = 300 * time.Millisecond // how long a child may hold the output open after the test's process has ended
 	goMemoryShare   = 3                      // the runtime is told to aim at 2/3 of the limit, so that garbage is not held against anybody
@@ -68,7 +69,16 @@ func (e *execution) forget(scratch string) {
 
 // testEnv is the environment of a test process: the grader's, with temporary files in a directory that is removed afterwards.
 func testEnv(opts Options, scratch, mark string) []string {
-	return append(append(os.Environ(), opts.Env...),
+	env := os.Environ()
+	if opts.CleanEnv {
+		env = []string{"HOME=" + scratch}
+		for _, name := range []string{"PATH", "LANG", "TZ"} {
+			if value, set := os.LookupEnv(name); set {
+				env = append(env, name+"="+value)
+			}
+		}
+	}
+	return append(append(env, opts.Env...),
 		"TMPDIR="+scratch, runEnv+"="+mark,
 		"GOMEMLIMIT="+strconv.FormatInt(opts.MemoryBytes/goMemoryShare*(goMemoryShare-1), 10),
 		"GOTRACEBACK=all", "GOGC=", "GODEBUG=", "GORACE=", "GOCOVERDIR=", "GOMAXPROCS=",
@@ -119,14 +129,18 @@ func watch(ctx context.Context, p *os.Process, e *execution, dead <-chan error) 
 			case <-time.After(quitGrace):
 			}
 		case <-poll.C:
-			held := processMemory(p.Pid)
+			held, processes := processMemory(p.Pid), 1
 			if n%groupPollEvery == 0 {
-				held = max(held, groupMemory(p.Pid))
+				held, processes = groupMemory(p.Pid)
 			}
-			if held <= e.memoryMax {
+			switch {
+			case held > e.memoryMax:
+				e.memory = held
+			case processes > maxProcesses:
+				e.processes = processes
+			default:
 				continue
 			}
-			e.memory = held
 		}
 		killGroup(p)
 		return <-dead

@@ -50,15 +50,15 @@ func processMemory(pid int) int64 {
 	return (resident - shared) * int64(os.Getpagesize())
 }
 
-// groupMemory is the sum over the processes of a group.
-func groupMemory(group int) int64 {
-	sum := int64(0)
+// groupMemory is the sum over the processes of a group, and how many they are.
+func groupMemory(group int) (bytes int64, processes int) {
 	for _, pid := range procEntries() {
 		if fields := statFields(pid); len(fields) > 2 && fields[2] == strconv.Itoa(group) {
-			sum += processMemory(pid)
+			bytes += processMemory(pid)
+			processes++
 		}
 	}
-	return sum
+	return bytes, processes
 }
 
 // killMarked kills every process that has the mark in its environment, also those that left the group. It looks again until it

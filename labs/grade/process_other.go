@@ -17,11 +17,11 @@ func ownGroup(cmd *exec.Cmd) {
 	}
 }
 
-func killGroup(p *os.Process)    { syscall.Kill(-p.Pid, syscall.SIGKILL) }
-func askForTraces(p *os.Process) { syscall.Kill(p.Pid, syscall.SIGQUIT) }
-func processMemory(int) int64    { return 0 }
-func groupMemory(int) int64      { return 0 }
-func killMarked(string)          {}
+func killGroup(p *os.Process)      { syscall.Kill(-p.Pid, syscall.SIGKILL) }
+func askForTraces(p *os.Process)   { syscall.Kill(p.Pid, syscall.SIGQUIT) }
+func processMemory(int) int64      { return 0 }
+func groupMemory(int) (int64, int) { return 0, 0 }
+func killMarked(string)            {}
 
 func exitSignal(s *os.ProcessState) string {
 	if status, ok := s.Sys().(syscall.WaitStatus); ok && status.Signaled() {

@@ -33,8 +33,9 @@ type Options struct {
 	Overlay     func(stage string) overlay.Files // changes laid over the tree for a stage; nil: none
 	Race        bool                             // build with the race detector (needs a C compiler)
 	MemoryBytes int64                            // 0: DefaultMemoryBytes
-	Hidden      map[string]bool                  // ids of stages that come from a hidden pack
+	Hidden      func(stage string) bool          // the stage comes from a hidden pack; nil: none does
 	Env         []string                         // added to the environment of go build and of the tests
+	CleanEnv    bool                             // tests see PATH, LANG and TZ of the environment and nothing else: it may hold secrets
 	Replay      func(stage, test string) string  // the command that runs one test again; nil: go run ./labs test
 	Observe     func(Event)                      // told of progress, one call at a time; may be nil
 	StopAtFirst bool                             // stop at the first test that does not pass; the rest is NotRun
@@ -88,6 +89,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MemoryBytes <= 0 {
 		o.MemoryBytes = DefaultMemoryBytes
+	}
+	if o.Hidden == nil {
+		o.Hidden = func(string) bool { return false }
 	}
 	if o.Replay == nil {
 		o.Replay = func(stage, test string) string {
@@ -153,9 +157,11 @@ func (r *runner) build(ctx context.Context) error {
 		out := filepath.Join(r.scratch, fmt.Sprintf("stage%d.test", i))
 		s.binary, s.buildErr, errs[i] = compile(ctx, r.opts, s, out)
 		s.buildTime = time.Since(start)
-		if ctx.Err() == nil {
-			r.observe(Event{Stage: s.ID, Built: true, Err: s.buildErr})
+		if ctx.Err() != nil {
+			s.binary, s.buildErr, s.buildTime = nil, "", 0 // interrupted: nothing is known of it
+			return
 		}
+		r.observe(Event{Stage: s.ID, Built: true, Err: s.buildErr})
 	})
 	if ctx.Err() != nil {
 		return nil // interrupted: everything is NotRun
@@ -233,7 +239,7 @@ func (r *runner) result(s *stageRun, t course.Test, v verdict, exec execution) T
 	if v.outcome == Passed {
 		result.Points = t.Points
 	}
-	if len(s.changes) == 0 && !r.opts.Hidden[s.ID] {
+	if len(s.changes) == 0 && !r.opts.Hidden(s.ID) {
 		result.PlainReplay = fmt.Sprintf("go test -count=1 -run '^%s$' ./%s", t.Name, filepath.ToSlash(s.TestDir))
 	}
 	return result
@@ -262,7 +268,7 @@ func (r *runner) report() *Report {
 		if len(s.tests) == 0 && r.opts.Only != nil {
 			continue
 		}
-		sr := StageResult{Stage: s.Stage, Hidden: r.opts.Hidden[s.ID], BuildError: s.buildErr, Duration: s.buildTime}
+		sr := StageResult{Stage: s.Stage, Hidden: r.opts.Hidden(s.ID), BuildError: s.buildErr, Duration: s.buildTime}
 		for i, t := range s.tests {
 			result := s.results[i]
 			if result.Outcome == "" {

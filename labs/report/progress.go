@@ -147,7 +147,9 @@ func (p *Progress) Finish(r *grade.Report) {
 	if p.opts.Live {
 		close(p.stop)
 		p.stopped.Wait()
+		io.WriteString(p.w, clearLine)
 	}
+	p.opts.Live = false
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	results := map[string]grade.TestResult{}
@@ -157,15 +159,20 @@ func (p *Progress) Finish(r *grade.Report) {
 			p.failed[s.Stage.ID] = s.BuildError
 		}
 	}
+	notRun := 0
 	for ; p.printed < len(p.rows); p.printed++ {
 		next := p.rows[p.printed]
-		if result, ok := results[next.stage.ID+" "+next.test]; ok {
+		result, ok := results[next.stage.ID+" "+next.test]
+		switch {
+		case ok && result.Outcome == grade.NotRun:
+			notRun++
+		case ok:
 			next.result = &result
 			p.print(next)
 		}
 	}
-	if p.opts.Live {
-		io.WriteString(p.w, clearLine)
+	if notRun > 0 {
+		fmt.Fprintf(p.w, "  %s %s not run\n", p.style.mark(grade.NotRun), plural(notRun, "test"))
 	}
 }
 

@@ -42,7 +42,7 @@ const plainProgress = `1a  The engine
       again:  go run ./labs test 1a --run TestBoom
       or:     go test -count=1 -run '^TestBoom$' ./labs/tests/1a
       output: out/1a/TestBoom
-  · TestNever                                          0/3   0.12 s
+  · 1 test not run
 `
 
 // TestProgressKeepsTheOrderOfTheCourse hands results in another order; what is shown does not change, and nothing waits
@@ -90,7 +90,7 @@ func TestALiveLineIsRemovedAtTheEnd(t *testing.T) {
 	p := report.NewProgress(&out, shown, nil, report.ProgressOptions{Live: true})
 	p.Observe(grade.Event{Stage: "1a", Started: "TestRight"})
 	p.Finish(r)
-	if !strings.Contains(out.String(), "0/6") || !strings.HasSuffix(out.String(), "\r\x1b[2K") {
+	if !strings.Contains(out.String(), "0/6") || strings.Contains(out.String()[strings.LastIndex(out.String(), "\x1b[2K"):], "0/6") {
 		t.Errorf("live output %q; want a line with 0/6 that is cleared at the end", out.String())
 	}
 }
