@@ -59,3 +59,6 @@ type RegionHeartbeat struct {
 	ApproximateSize uint64 // bytes
 	ApproximateKeys uint64
 }
+
+// TimestampFromUint64 takes a timestamp's number apart.
+func TimestampFromUint64(ts uint64) Timestamp { return tso.FromUint64(ts) }
