@@ -5,6 +5,7 @@ package grade_test
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -79,6 +80,7 @@ func TestEveryEndingIsJudged(t *testing.T) {
 		{"TestEats", grade.Crashed, 0, `^killed because it held \d+ MiB of memory; the limit is 256 MiB$`},
 		{"TestFloods", grade.Failed, 0, `^drowned\n`},
 		{"TestLeavesChild", grade.Passed, 7, `^$`},
+		{"TestForks", grade.Crashed, 0, `^killed because it had started \d+ processes$`},
 		{"TestMissing", grade.NotBuilt, 0, `^there is no TestMissing in labs/tests/9a$`},
 		{"TestNeverBuilt", grade.NotBuilt, 0, `^the stage's tests do not compile$`},
 		{"TestNeverBegins", grade.TimedOut, 0, `the test had not begun: does an init function or a package variable wait\?`},
@@ -174,6 +176,53 @@ func waitGone(pid int) error {
 			return syscall.EBUSY
 		}
 		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// TestNothingIsToldOfAnInterruptedBuild cancels while the go command runs: that is no compile error of the learner's.
+func TestNothingIsToldOfAnInterruptedBuild(t *testing.T) {
+	sharedRun(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	report, err := grade.Run(ctx, grade.Options{Root: shared.root, Stages: []course.Stage{stage9a}, Observe: func(e grade.Event) {
+		if e.Building {
+			cancel()
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := report.Stages[0]; !report.Interrupted || s.BuildError != "" || s.Tests[0].Outcome != grade.NotRun {
+		t.Errorf("interrupted %v, build error %q, outcome %s; want an interrupted run about which nothing is known",
+			report.Interrupted, s.BuildError, s.Tests[0].Outcome)
+	}
+}
+
+// TestAChangedTreeIsSeenInItsFingerprint covers what labs status relies on.
+func TestAChangedTreeIsSeenInItsFingerprint(t *testing.T) {
+	root := t.TempDir()
+	layOut(t, root)
+	dirs, files, err := grade.Sources(root, "labs/tests/9a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(dirs, []string{"labs/tests/9a", "box"}) || !slices.Equal(files, []string{"box/box.go", "labs/tests/9a/box_test.go"}) {
+		t.Errorf("directories %v, files %v; want those of the test and of package box", dirs, files)
+	}
+	change := func(name, content string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(root, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := grade.Fingerprint(root, "labs/tests/9a")
+	change("asleep/asleep.go", "package asleep // not a source of 9a")
+	change("box/box_test.go", "package box // a test beside the code is not one either")
+	if grade.Fingerprint(root, "labs/tests/9a") != before || before == "" {
+		t.Error("the fingerprint changed, though none of the sources did")
+	}
+	change("box/box.go", "package box; func syntax error")
+	if grade.Fingerprint(root, "labs/tests/9a") == before {
+		t.Error("the fingerprint did not change with box/box.go")
 	}
 }
 

@@ -30,6 +30,9 @@ func write(t *testing.T, dir string, files map[string]string) {
 const hiddenTest = `package hidden
 
 import (
+	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"example.com/tiny/box"
@@ -38,6 +41,17 @@ import (
 func TestUnseen(t *testing.T) {
 	if box.Get() != 42 {
 		t.Fatal("not 42")
+	}
+	if secret := os.Getenv("LABS_TEST_SECRET"); secret != "" {
+		t.Fatal("the environment shows " + secret)
+	}
+	for _, root := range []string{".", os.Getenv("GRADED")} {
+		filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || filepath.Base(path) == "unseen_test.go" {
+				t.Error("hidden tests can be read: ", path, err)
+			}
+			return nil
+		})
 	}
 }
 
@@ -100,8 +114,9 @@ func TestPristineGradeIgnoresWhatALearnerMayNotChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("LABS_TEST_SECRET", "a token")
 	report, err := grade.Run(context.Background(), grade.Options{
-		Root: graded, Stages: append([]course.Stage{stage9a}, hidden.Stages...), Hidden: func(stage string) bool { return stage == "midterm/9a" },
+		Root: graded, CleanEnv: true, Env: []string{"GRADED=" + graded}, Stages: append([]course.Stage{stage9a}, hidden.Stages...), Hidden: func(stage string) bool { return stage == "midterm/9a" },
 		Overlay: func(string) overlay.Files { return hidden.Files },
 
 		Only: regexp.MustCompile("^Test(Passes|Fails|Hole|Unseen|UnseenToo)$"),
