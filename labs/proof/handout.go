@@ -218,14 +218,14 @@ func (t *nameTable) unknown(text string) string {
 		name := strings.TrimSuffix(m[1], "/")
 		top, _, below := strings.Cut(name, "/")
 		switch {
-		case t.tree.Has(name) || t.dirs[name]:
+		case t.tree.Has(name) || t.dirs[name] || !below && t.bases[name]:
 			return ""
 		case below && (t.dirs[top] || top == "cmd"):
 			if dir, symbol, ok := cutSymbol(name); ok && t.dirs[dir] {
 				return t.unknown(path.Base(dir) + "." + symbol)
 			}
 			return fmt.Sprintf("names %s, which is not in the starter", name)
-		case !below && strings.HasSuffix(name, ".go") && !t.bases[name]:
+		case !below && strings.HasSuffix(name, ".go"):
 			return fmt.Sprintf("names the file %s, which is nowhere in the starter", name)
 		}
 	}

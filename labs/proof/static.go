@@ -147,7 +147,7 @@ func checkCorpus(_ context.Context, p *prover, s course.Stage) (problems []strin
 }
 
 // minSecretTokens is how long a body must be to be worth keeping: shorter ones are found anywhere.
-const minSecretTokens = 25
+const minSecretTokens = 20
 
 // checkSecret looks for the bodies of the stage's holes in the workspace that begins with it.
 func checkSecret(_ context.Context, p *prover, s course.Stage) (problems []string, err error) {
@@ -182,7 +182,7 @@ func checkSecret(_ context.Context, p *prover, s course.Stage) (problems []strin
 	return problems, nil
 }
 
-// tokensOf reduces a text to its Go tokens, so that layout and comments make no difference, and counts them.
+// tokensOf reduces a text to its Go tokens without semicolons, so that layout and comments make no difference, and counts them.
 func tokensOf(text []byte) (tokens []byte, n int) {
 	fset := token.NewFileSet()
 	var s scanner.Scanner
@@ -193,7 +193,10 @@ func tokensOf(text []byte) (tokens []byte, n int) {
 		if tok == token.EOF {
 			return out.Bytes(), n
 		}
-		if lit == "" || tok == token.SEMICOLON {
+		if tok == token.SEMICOLON {
+			continue
+		}
+		if lit == "" {
 			lit = tok.String()
 		}
 		out.WriteString(lit + " ")

@@ -146,7 +146,7 @@ func download(ctx context.Context, dir string, tell func(string, ...any)) error 
 	}
 	tell("downloading the modules that it needs, so that it works without a network later")
 	if message, err := list("GOFLAGS=-mod=readonly"); err != nil {
-		return fmt.Errorf("download the modules of the workspace: %w: connect to a network and repeat\n%s", err,
+		return fmt.Errorf("download the modules of the workspace (this once needs a network): %w\n%s", err,
 			strings.TrimSpace(string(message)))
 	}
 	return nil
