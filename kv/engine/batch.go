@@ -46,6 +46,12 @@ func (b *Batch) DeleteRange(cf CF, start, end []byte) {
 	b.add(Op{OpDeleteRange, cf, clone(start), clone(end)})
 }
 
+// Append adds the operations of other behind those of b. The two share the bytes of keys and values, which nobody changes.
+func (b *Batch) Append(other *Batch) {
+	b.ops = append(b.ops, other.ops...)
+	b.size += other.size
+}
+
 // Len is the number of operations.
 func (b *Batch) Len() int { return len(b.ops) }
 

@@ -5,8 +5,10 @@
 package badger
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 // Engine implements engine.Engine on a badger store.
 type Engine struct {
 	dir           string
+	lock          *os.File // closing it gives the directory free
 	db            *badger.DB
 	log           *slog.Logger
 	commitTimeout time.Duration
@@ -78,6 +81,10 @@ func (e *Engine) Close() error {
 		return err
 	}
 	err := watch(e.commitTimeout, e.db.Close)
+	if errors.Is(err, errHanging) {
+		return fmt.Errorf("close %s: %w", e.dir, err) // badger still has the files: keep the lock
+	}
+	defer e.lock.Close()
 	if e.failed() != nil {
 		return nil // every writer was told
 	}

@@ -67,9 +67,21 @@ func Open(dir string, opts Options) (*Engine, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open %s: can't make the directory: %w", dir, err)
 	}
-	if err := lockDir(dir); err != nil {
+	lock, err := lockDir(dir)
+	if err != nil {
 		return nil, err
 	}
+	e, err := open(dir, opts)
+	if err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	e.lock = lock
+	return e, nil
+}
+
+// open is Open with the lock held and the directory there.
+func open(dir string, opts Options) (*Engine, error) {
 	if opts.VerifyBytes == 0 {
 		opts.VerifyBytes = defaultVerifyBytes
 	}
@@ -78,16 +90,16 @@ func Open(dir string, opts Options) (*Engine, error) {
 		err = tables.Write(sums.OSDir(dir)) // from here on the directory is not what Close left
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", dir, err)
+		return nil, err
 	}
 	db, err := badger.Open(badgerOptions(dir, opts))
 	log.SetLevelByString("fatal") // badger logs errors that we report as values; its Open sets the level to warnings
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", dir, err)
+		return nil, err
 	}
 	e := &Engine{dir: dir, db: db, tables: tables, log: opts.Logger, commitTimeout: defaultCommitTimeout}
 	if e.sequence, err = readSequence(db); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", dir, err), db.Close())
+		return nil, errors.Join(err, db.Close())
 	}
 	return e, nil
 }

@@ -123,18 +123,15 @@ func manifestRecord(content []byte, at int) (end int, ok bool) {
 	return end, crc32.Checksum(content[at+8:end], castagnoli) == binary.BigEndian.Uint32(content[at+4:])
 }
 
-// lockDir checks that dir can be written and that nobody has it open.
-func lockDir(dir string) error {
-	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
-		return fmt.Errorf("open %s: can't write there: %w", dir, err)
-	}
-	d, err := os.Open(dir)
+// lockDir locks dir until the file that it returns is closed. Badger has a lock of its own, but gives it back before Close has
+// noted the sums.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "OWNER"), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", dir, err)
+		return nil, fmt.Errorf("open %s: can't write there: %w", dir, err)
 	}
-	defer d.Close() // which unlocks it
-	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return fmt.Errorf("open %s: %w: stop the process that has it open", dir, engine.ErrInUse)
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w: stop the process that has it open", dir, engine.ErrInUse), f.Close())
 	}
-	return nil
+	return f, nil
 }

@@ -12,11 +12,14 @@ import (
 
 	"tinykv/kv/engine"
 	"tinykv/kv/engine/internal/gate"
+	"tinykv/kv/engine/internal/sums"
 )
 
 // Engine implements engine.Engine on a pebble store.
 type Engine struct {
 	dir  string
+	fs   vfs.FS
+	lock *pebble.Lock // closing it gives the directory free, once pebble is closed too
 	db   *pebble.DB
 	fuse *fuse
 	gate gate.Gate
@@ -40,8 +43,20 @@ func Open(dir string, opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer lock.Close() // pebble keeps a share of it as long as it is open
+	e, err := open(dir, opts, lock)
+	if err != nil {
+		lock.Close()
+		return nil, openError(dir, err)
+	}
+	return e, nil
+}
+
+// open is Open with the lock held.
+func open(dir string, opts Options, lock *pebble.Lock) (*Engine, error) {
 	if err := verify(opts, dir, lock); err != nil {
+		return nil, err
+	}
+	if err := (sums.Sums{}).Write(vfsDir{opts.FS, dir}); err != nil { // from here on the directory is not what Close left
 		return nil, err
 	}
 	f := &fuse{}
@@ -49,14 +64,13 @@ func Open(dir string, opts Options) (*Engine, error) {
 	o.Lock = lock
 	db, err := pebble.Open(dir, o)
 	if err != nil {
-		return nil, openError(dir, err)
+		return nil, err
 	}
-	e := &Engine{dir: dir, db: db, fuse: f}
 	if err := f.err(); err != nil {
-		_ = e.Close()
-		return nil, openError(dir, err)
+		f.release()
+		return nil, errors.Join(err, db.Close())
 	}
-	return e, nil
+	return &Engine{dir: dir, fs: opts.FS, lock: lock, db: db, fuse: f}, nil
 }
 
 // Write implements engine.Engine. Concurrent writes share a sync.
@@ -134,11 +148,15 @@ func (e *Engine) Close() error {
 	}
 	failedBefore := e.fuse.err() != nil
 	e.fuse.release()
+	defer e.lock.Close()
 	err := e.db.Close()
 	if failedBefore {
 		return nil // every writer was told; nothing more can be made durable
 	}
-	if err = errors.Join(syncErr, err, e.fuse.err()); err != nil {
+	if err = errors.Join(syncErr, err, e.fuse.err()); err == nil {
+		err = writeSums(e.fs, e.dir)
+	}
+	if err != nil {
 		return fmt.Errorf("close %s: %w", e.dir, err)
 	}
 	return nil

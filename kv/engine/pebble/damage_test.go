@@ -1,0 +1,13 @@
+package pebble_test
+
+import (
+	"testing"
+
+	"tinykv/kv/engine"
+	"tinykv/kv/engine/enginetest"
+	"tinykv/kv/engine/pebble"
+)
+
+func openDir(dir string) (engine.Engine, error) { return pebble.Open(dir, pebble.Options{}) }
+
+func TestDamagedFilesAreRefused(t *testing.T) { enginetest.Damage(t, openDir) }
