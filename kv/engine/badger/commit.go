@@ -33,7 +33,7 @@ var errHanging = errors.New("the commit does not end: badger's writer has stoppe
 // one goroutine at a time. Error: engine.ErrTooLarge, after which the engine is as before; any other means that it is failed.
 func (e *Engine) commit(batches []*engine.Batch) error {
 	if err := e.failed(); err != nil {
-		return fmt.Errorf("%w: %v", engine.ErrFailed, err)
+		return fmt.Errorf("%w: %w", engine.ErrFailed, err)
 	}
 	txn := e.db.NewTransaction(true)
 	defer txn.Discard()

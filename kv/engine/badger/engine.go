@@ -44,7 +44,7 @@ func (e *Engine) Write(b *engine.Batch, _ engine.Durability) error {
 	}
 	defer e.gate.Leave()
 	if err := e.failed(); err != nil {
-		return fmt.Errorf("%w: %v", engine.ErrFailed, err)
+		return fmt.Errorf("%w: %w", engine.ErrFailed, err)
 	}
 	if err := b.Check(); err != nil {
 		return err

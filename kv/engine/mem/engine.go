@@ -61,7 +61,7 @@ func (e *Engine) Write(b *engine.Batch, d engine.Durability) error {
 		return engine.ErrClosed
 	}
 	if e.failed != nil {
-		return fmt.Errorf("%w: %v", engine.ErrFailed, e.failed)
+		return fmt.Errorf("%w: %w", engine.ErrFailed, e.failed)
 	}
 	if err := b.Check(); err != nil {
 		return err

@@ -80,7 +80,7 @@ func (e *Engine) Write(b *engine.Batch, d engine.Durability) error {
 	}
 	defer e.gate.Leave()
 	if err := e.fuse.err(); err != nil {
-		return fmt.Errorf("%w: %v", engine.ErrFailed, err)
+		return fmt.Errorf("%w: %w", engine.ErrFailed, err)
 	}
 	if err := b.Check(); err != nil {
 		return err
