@@ -48,13 +48,19 @@ written yet is told by name and file. The exit status is 0 only if every test pa
 	register(command)
 }
 
-// adviseAfterFailure says what one can do next, in one line.
+// adviseAfterFailure says what one can do next: with the first test that did not pass.
 func adviseAfterFailure(cmd *cobra.Command, r *grade.Report) {
 	for s, t := range r.Each {
-		if t.Outcome != grade.Passed && t.Outcome != grade.NotRun {
-			fmt.Fprintf(cmd.OutOrStdout(), "  the exercise: %s    stuck? go run ./labs hint %s    on every save: go run ./labs watch %s\n",
-				s.Stage.Handout, s.Stage.ID, s.Stage.ID)
-			return
+		if t.Outcome == grade.Passed || t.Outcome == grade.NotRun {
+			continue
 		}
+		out := cmd.OutOrStdout()
+		fmt.Fprintf(out, "\n  the exercise       %s\n", s.Stage.Handout)
+		if s.BuildError == "" {
+			fmt.Fprintf(out, "  one test alone     %s\n", t.Replay)
+		}
+		fmt.Fprintf(out, "  on every save      go run ./labs watch %s\n", s.Stage.ID)
+		fmt.Fprintf(out, "  stuck?             go run ./labs hint %s\n", s.Stage.ID)
+		return
 	}
 }

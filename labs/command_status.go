@@ -4,10 +4,12 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"tinykv/labs/course"
+	"tinykv/labs/grade"
 	"tinykv/labs/report"
 	"tinykv/labs/workspace"
 )
@@ -39,6 +41,11 @@ A stage is marked "files changed since" if one of the Go files that its tests ar
 			}
 			if err := report.Board(out, lines); err != nil {
 				return err
+			}
+			for _, s := range stages {
+				if open := grade.Unwritten(here.Root, s); len(open) > 0 {
+					fmt.Fprintf(out, "not written yet in %s:\n  %s\n", s.ID, strings.Join(open, "\n  "))
+				}
 			}
 			for _, l := range lines {
 				if l.Passed < l.Tests || l.Note != "" {

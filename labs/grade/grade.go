@@ -41,6 +41,7 @@ type StageResult struct {
 	Stage      course.Stage
 	Hidden     bool // from a pack that the learner does not see
 	Tests      []TestResult
+	Unwritten  []string      // holes of the stage that are as they were handed out, whether a test ran into them or not
 	BuildError string        // the compiler's messages, with files relative to the tree
 	Duration   time.Duration // of building the stage's tests and of running them, each test's time summed up
 }

@@ -119,6 +119,7 @@ type stageRun struct {
 	buildErr  string
 	buildTime time.Duration
 	changes   overlay.Files
+	unwritten []string
 	results   []TestResult // parallel to tests; a result without an outcome is not known
 }
 
@@ -138,6 +139,7 @@ func (r *runner) build(ctx context.Context) error {
 		if r.opts.Overlay != nil {
 			s.changes = r.opts.Overlay(stage.ID)
 		}
+		s.unwritten = Unwritten(r.opts.Root, stage)
 		for _, t := range stage.Tests {
 			if r.opts.Only == nil || r.opts.Only.MatchString(t.Name) {
 				s.tests = append(s.tests, t)
@@ -268,7 +270,8 @@ func (r *runner) report() *Report {
 		if len(s.tests) == 0 && r.opts.Only != nil {
 			continue
 		}
-		sr := StageResult{Stage: s.Stage, Hidden: r.opts.Hidden(s.ID), BuildError: s.buildErr, Duration: s.buildTime}
+		sr := StageResult{Stage: s.Stage, Hidden: r.opts.Hidden(s.ID), BuildError: s.buildErr, Duration: s.buildTime,
+			Unwritten: s.unwritten}
 		for i, t := range s.tests {
 			result := s.results[i]
 			if result.Outcome == "" {

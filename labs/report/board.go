@@ -119,7 +119,11 @@ func Summary(w io.Writer, r *grade.Report) error {
 	if holes, tests := holesOf(r); len(holes) > 0 {
 		fmt.Fprintf(&b, "\n%s\n", st.bold.Render("Not written yet"))
 		for _, h := range holes {
-			fmt.Fprintf(&b, "  %s %s %s\n", st.todo.Render("○"), h, st.faint.Render("("+plural(tests[h], "test")+")"))
+			line := st.todo.Render("○") + " " + h
+			if n := tests[h]; n > 0 {
+				line += st.faint.Render(" — " + stopHere(n))
+			}
+			fmt.Fprintf(&b, "  %s\n", line)
 		}
 	}
 	for _, notice := range r.Notices {
@@ -158,9 +162,17 @@ func (s style) total(r *grade.Report) string {
 	return s.bad.Bold(true).Render("✗ " + line)
 }
 
-// holesOf lists the holes in the order in which tests met them, with the number of tests that did.
+// holesOf lists what is not written yet in the order of the course, then holes of other stages that tests ran into, and says
+// how many tests each of them stopped.
 func holesOf(r *grade.Report) (holes []string, tests map[string]int) {
 	tests = map[string]int{}
+	for _, s := range r.Stages {
+		for _, h := range s.Unwritten {
+			if !slices.Contains(holes, h) {
+				holes = append(holes, h)
+			}
+		}
+	}
 	for _, t := range r.Each {
 		for _, h := range t.Holes {
 			if !slices.Contains(holes, h) {
@@ -170,4 +182,11 @@ func holesOf(r *grade.Report) (holes []string, tests map[string]int) {
 		}
 	}
 	return holes, tests
+}
+
+func stopHere(tests int) string {
+	if tests == 1 {
+		return "1 test stops here"
+	}
+	return fmt.Sprintf("%d tests stop here", tests)
 }

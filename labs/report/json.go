@@ -37,6 +37,7 @@ type jsonStage struct {
 	Points     int        `json:"points"`
 	MaxPoints  int        `json:"max_points"`
 	Passed     bool       `json:"passed"`
+	Unwritten  []string   `json:"unwritten,omitempty"`
 	BuildError string     `json:"build_error,omitempty"`
 	Seconds    float64    `json:"duration_seconds"`
 	Tests      []jsonTest `json:"tests"`
@@ -65,7 +66,7 @@ func JSON(w io.Writer, r *grade.Report) error {
 	for _, s := range r.Stages {
 		stage := jsonStage{
 			ID: s.Stage.ID, Title: s.Stage.Title, Hidden: s.Hidden, Points: s.Points(), MaxPoints: s.MaxPoints(),
-			Passed: s.Passed(), BuildError: s.BuildError, Seconds: seconds(s.Duration), Tests: []jsonTest{},
+			Passed: s.Passed(), Unwritten: s.Unwritten, BuildError: s.BuildError, Seconds: seconds(s.Duration), Tests: []jsonTest{},
 		}
 		for _, t := range s.Tests {
 			stage.Tests = append(stage.Tests, jsonTest{

@@ -213,13 +213,22 @@ func (p *Progress) print(r row) {
 }
 
 func (p *Progress) printTest(b *strings.Builder, t grade.TestResult) {
-	fmt.Fprintf(b, "  %s %-48s %5s  %s\n", p.style.mark(t.Outcome), t.Test, fmt.Sprintf("%d/%d", t.Points, t.MaxPoints),
+	points := fmt.Sprintf("%d/%d", t.Points, t.MaxPoints)
+	if t.Outcome == grade.NotWritten {
+		// One line is enough: it is clear what to do, and at the beginning all tests look like this.
+		fmt.Fprintf(b, "  %s %-48s %5s  %s\n", p.style.mark(t.Outcome), t.Test, points, p.style.todo.Render(t.Message))
+		if p.opts.Verbose {
+			fmt.Fprintf(b, "      %s %s\n", p.style.faint.Render("again: "), t.Replay)
+		}
+		return
+	}
+	fmt.Fprintf(b, "  %s %-48s %5s  %s\n", p.style.mark(t.Outcome), t.Test, points,
 		p.style.faint.Render(fmt.Sprintf("%7s", shortTime(t.Duration))))
 	if t.Outcome == grade.Passed || t.Outcome == grade.NotRun {
 		return
 	}
 	message := t.Message
-	if t.Outcome != grade.NotWritten && t.Outcome != grade.Failed && t.Outcome != grade.NotBuilt {
+	if t.Outcome != grade.Failed && t.Outcome != grade.NotBuilt {
 		message = string(t.Outcome) + ": " + message
 	}
 	b.WriteString(indent(fold(message, messageHead, messageTail), "      ") + "\n")
@@ -231,9 +240,6 @@ func (p *Progress) printTest(b *strings.Builder, t grade.TestResult) {
 	}
 	if t.Replay != "" {
 		faint("again: ", t.Replay)
-	}
-	if t.Outcome == grade.NotWritten {
-		return // it's clear what to do, and the output is a stack trace
 	}
 	if t.PlainReplay != "" {
 		faint("or:    ", t.PlainReplay)

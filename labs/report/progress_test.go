@@ -29,9 +29,7 @@ const plainProgress = `1a  The engine
       again:  go run ./labs test 1a --run TestWrong
       or:     go test -count=1 -run '^TestWrong$' ./labs/tests/1a
       output: out/1a/TestWrong
-  ○ TestHole                                           0/2   0.12 s
-      not written yet: Engine.Write in kv/engine/badger/write.go
-      again:  go run ./labs test 1a --run TestHole
+  ○ TestHole                                           0/2  not written yet: Engine.Write in kv/engine/badger/write.go
   ✗ TestLate                                           0/1   0.12 s
       timed out: still running after 10s, so it was stopped
       again:  go run ./labs test 1a --run TestLate
@@ -113,7 +111,7 @@ func TestSummaryTellsWhatIsNotWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"Not written yet\n  ○ Engine.Write in kv/engine/badger/write.go (1 test)\n", "note: not used: go.mod\n",
+		"Not written yet\n  ○ Engine.Get in kv/engine/badger/read.go\n  ○ Engine.Write in kv/engine/badger/write.go — 1 test stops here\n", "note: not used: go.mod\n",
 		"✗ 12 of 29 points, 2 of 8 tests, 3.0 s, interrupted\n", "does not compile", "1 of 6 tests",
 	} {
 		if !strings.Contains(out.String(), want) {
