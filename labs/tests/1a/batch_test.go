@@ -155,6 +155,45 @@ func TestDeleteRangeSeesItsOwnBatch(t *testing.T) {
 	s.holds(engine.Lock, "", "", pair{"b", "lock"})
 }
 
+func TestLongRangeGoesWhole(t *testing.T) {
+	d := open(t, inOrder)
+	var ops []engine.Op
+	for i := range 3000 {
+		ops = append(ops, put(engine.Default, fmt.Sprintf("%04d", i), "x"))
+	}
+	d.write(ops...)
+	d.write(delRange(engine.Default, "0001", "2999"))
+	s := d.snapshot()
+	s.holds(engine.Default, "", "", pair{"0000", "x"}, pair{"2999", "x"})
+	s.close()
+
+	// A range whose keys alone exceed what a batch may hold: an engine deletes it, or refuses all of the batch.
+	d.rule = atomic
+	long := strings.Repeat("k", engine.MaxKeySize-4)
+	for part := range 2 {
+		ops = ops[:0]
+		for i := range 512 {
+			ops = append(ops, put(engine.Lock, fmt.Sprintf("%04d", part*512+i)+long, ""))
+		}
+		d.write(ops...)
+	}
+	err := d.try(engine.Buffered, put(engine.Write, "a", "new"), delRange(engine.Lock, "", ""), put(engine.Write, "b", "new"))
+	s = d.snapshot()
+	first, _ := s.s.Get(engine.Lock, []byte("0000"+long))
+	last, _ := s.s.Get(engine.Lock, []byte("1023"+long))
+	switch {
+	case err == nil:
+		s.holds(engine.Lock, "", "")
+		s.holds(engine.Write, "", "", pair{"a", "new"}, pair{"b", "new"})
+	case !errors.Is(err, engine.ErrTooLarge):
+		d.broken("no error, or one that is engine.ErrTooLarge", err.Error())
+	case first == nil || last == nil:
+		d.broken("the range is untouched: the batch was refused ("+err.Error()+")", "some of its keys are gone")
+	default:
+		s.holds(engine.Write, "", "")
+	}
+}
+
 // TestReadersSeeWholeBatches writes batches that set all of many keys to one number, while another goroutine reads.
 func TestReadersSeeWholeBatches(t *testing.T) {
 	d := open(t, atomic)
