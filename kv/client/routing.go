@@ -117,7 +117,7 @@ func (c *Client) ask(ctx context.Context, what string, e effect, find locator, b
 			return o.res, at, nil
 		}
 		lost = lost || o.lost && e != reads
-		if o.err != ctx.Err() { // that alone explains nothing
+		if o.err != ctx.Err() && (last == nil || !errors.Is(o.err, ctx.Err())) { // running out of time explains nothing
 			last = o.err
 		}
 		switch {
