@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tikv/client-go/v2/config"
 	"github.com/tikv/client-go/v2/rawkv"
 )
 
@@ -35,22 +36,31 @@ var operations = []struct {
 	{"compare_and_swap_by_many_loses_no_increment", compareAndSwapByMany},
 	{"checksum_is_the_xor_of_crc64", checksum},
 	{"large_values_pass", largeValues},
+	{"scan_is_complete_or_an_error", tooLargeAResult},
 	{"bad_input_is_an_error_at_once", badInput},
 	{"many_goroutines_share_a_client", manyGoroutines},
 }
 
 func TestRawClientDoesEverythingItCan(t *testing.T) {
 	for _, engine := range engines {
-		t.Run(engine, func(t *testing.T) {
-			server := start(t, engine)
-			client := connect(t, server)
-			for _, operation := range operations {
-				t.Run(operation.name, func(t *testing.T) {
-					empty(t, client)
-					client.SetAtomicForCAS(false)
-					operation.run(t, client)
-				})
-			}
+		t.Run(engine, func(t *testing.T) { runOperations(t, engine) })
+	}
+}
+
+// TestRawClientWithoutFrames has the client send each request as a call of its own. By default nearly all of them
+// travel in the frames of a stream (BatchCommands).
+func TestRawClientWithoutFrames(t *testing.T) {
+	t.Cleanup(config.UpdateGlobal(func(c *config.Config) { c.TiKVClient.MaxBatchSize = 0 }))
+	runOperations(t, "pebble")
+}
+
+func runOperations(t *testing.T, engine string) {
+	client := connect(t, start(t, engine))
+	for _, operation := range operations {
+		t.Run(operation.name, func(t *testing.T) {
+			empty(t, client)
+			client.SetAtomicForCAS(false)
+			operation.run(t, client)
 		})
 	}
 }
@@ -453,6 +463,28 @@ func largeValues(t *testing.T, c *rawkv.Client) {
 	}
 }
 
+// tooLargeAResult reads 40 MiB at once. A store may refuse that, but not leave out a part: the client would take what it
+// gets for everything.
+func tooLargeAResult(t *testing.T, c *rawkv.Client) {
+	const count, size = 10, 4 << 20
+	for i := range count {
+		check(t, c.Put(t.Context(), fmt.Appendf(nil, "large-%d", i), bytes.Repeat([]byte{byte('0' + i)}, size)))
+	}
+	begin := time.Now()
+	keys, _, err := c.Scan(t.Context(), nil, nil, 100)
+	if err == nil && len(keys) != count {
+		t.Errorf("scan of %d values of %d bytes: got %d of them and no error", count, size, len(keys))
+	}
+	if elapsed := time.Since(begin); elapsed > 10*time.Second {
+		t.Errorf("scan of %d bytes took %v, with the error %v", count*size, elapsed, err)
+	}
+	keys, _, err = c.Scan(t.Context(), nil, nil, 100, rawkv.ScanKeyOnly())
+	check(t, err)
+	if len(keys) != count {
+		t.Errorf("scan of the keys alone: got %d of %d", len(keys), count)
+	}
+}
+
 // badInput must not make the client retry: it would do so for twenty seconds.
 func badInput(t *testing.T, c *rawkv.Client) {
 	put(t, c, "a")
@@ -468,6 +500,15 @@ func badInput(t *testing.T, c *rawkv.Client) {
 		"put into no column family":     func() error { return c.Put(ctx, []byte("k"), nil, nowhere) },
 		"get from no column family":     func() error { _, err := c.Get(ctx, []byte("k"), nowhere); return err },
 		"delete range from end to head": func() error { return c.DeleteRange(ctx, []byte("z"), []byte("a")) },
+		"batch get from no column family": func() error {
+			_, err := c.BatchGet(ctx, keysOf("a"), nowhere)
+			return err
+		},
+		"scan of no column family": func() error {
+			_, _, err := c.Scan(ctx, nil, nil, 10, nowhere)
+			return err
+		},
+		"batch put with one empty key": func() error { return c.BatchPut(ctx, keysOf("b", ""), keysOf("v", "v")) },
 	} {
 		err := try()
 		switch {

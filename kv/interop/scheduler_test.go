@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/pingcap/kvproto/pkg/metapb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
 
 func TestClientOfThePlacementDriver(t *testing.T) {
@@ -91,6 +94,19 @@ func TestClientOfThePlacementDriver(t *testing.T) {
 		check(t, err)
 		if store.GetAddress() != server.Store || store.GetState() != metapb.StoreState_Up {
 			t.Errorf("store: got %v, want it up at %s", store, server.Store)
+		}
+	})
+
+	t.Run("both_services_say_that_they_are_healthy", func(t *testing.T) {
+		for _, address := range []string{server.Scheduler, server.Store} {
+			connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+			check(t, err)
+			defer connection.Close()
+			answer, err := healthpb.NewHealthClient(connection).Check(t.Context(), &healthpb.HealthCheckRequest{})
+			check(t, err)
+			if answer.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+				t.Errorf("health of %s: got %v, want SERVING", address, answer.GetStatus())
+			}
 		}
 	})
 

@@ -1,5 +1,5 @@
 // The benchmark as a test: not how fast, but that every operation of it is right. On an idle machine of two cores the
-// workloads on pebble take 20 seconds and those on badger 5.
+// workloads on pebble take 20 seconds and those on badger 2.
 
 package main
 
