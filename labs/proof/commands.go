@@ -82,7 +82,9 @@ func runBlock(ctx context.Context, dir, script string, succeeds bool) string {
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOPROXY=off", "MAKEFLAGS=", "MAKELEVEL=") // a learner may be offline, and is not inside our make
 	cmd.WaitDelay = 5 * time.Second
+	ownGroup(cmd)
 	output, err := cmd.CombinedOutput()
+	endGroup(cmd)
 	var failed *exec.ExitError
 	switch {
 	case ctx.Err() != nil:

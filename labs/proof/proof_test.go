@@ -258,3 +258,23 @@ func TestHandoutIsSplitIntoBlocksAndWords(t *testing.T) {
 		t.Errorf("words %v, want %v", words, want)
 	}
 }
+
+func TestABlockLeavesNoProcessBehind(t *testing.T) {
+	dir := t.TempDir()
+	// The server in the background would create the file if it outlived its block.
+	if problem := runBlock(t.Context(), dir, "(sleep 1; touch outlived) >/dev/null 2>&1 &\necho $! > pid", true); problem != "" {
+		t.Fatal(problem)
+	}
+	pid, err := os.ReadFile(dir + "/pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// kill -0 asks whether the process exists; one that was killed may take a moment to be reaped.
+	for range 100 {
+		if runBlock(t.Context(), dir, "kill -0 "+strings.TrimSpace(string(pid))+" 2>/dev/null && ! grep -q '^State:.Z' /proc/"+
+			strings.TrimSpace(string(pid))+"/status", false) == "" {
+			return
+		}
+	}
+	t.Error("the process in the background outlived its block")
+}
