@@ -94,3 +94,21 @@ func walk(snap engine.Snapshot, cf engine.CF, lower, upper []byte, reverse bool,
 	}
 	return nil
 }
+
+// BatchScan returns the pairs of several scans of one snapshot, one scan after the other.
+// Errors: those of Scan for any of them, and then there are no pairs. MaxResultSize bounds all of them together.
+func BatchScan(snap engine.Snapshot, cf engine.CF, scans []ScanOptions, now uint64) ([]Pair, error) {
+	var found result
+	for _, options := range scans {
+		pairs, err := Scan(snap, cf, options, now)
+		if err != nil {
+			return nil, err
+		}
+		for _, pair := range pairs {
+			if err := found.add(pair.Key, pair.Value); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return found.pairs, nil
+}
