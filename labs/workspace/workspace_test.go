@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -348,6 +349,36 @@ func TestCatchingUpTakesEarlierStagesOnly(t *testing.T) {
 	}
 	if changes, _, _ := w.Overlay("2a"); len(changes) > 0 {
 		t.Error("it did not end")
+	}
+}
+
+func TestAfterCatchingUpTheCompilerNamesTheLearnersLines(t *testing.T) {
+	w := made(t, clone(t), "1a")
+	if err := w.SetCatchUp("2a"); err != nil {
+		t.Fatal(err)
+	}
+	// The first function is replaced; the second, below it, is the learner's and does not compile.
+	mine := bytes.Replace(read(t, w, "kv/b/b.go"), []byte("panic(\"1b"), []byte("a := 1\n\tb := 2\n\tpanic(\"1b"), 1)
+	mine = bytes.Replace(mine, []byte("panic(\"2a: C is yours to write\")"), []byte("return undefined"), 1)
+	line := 1 + bytes.Count(mine[:bytes.Index(mine, []byte("undefined"))], []byte("\n"))
+	if err := os.WriteFile(filepath.Join(w.Root, "kv/b/b.go"), mine, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	changes, _, err := w.Overlay("2a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mounted, err := overlay.Mount(w.Root, changes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mounted.Close()
+	cmd := exec.Command("go", "build", mounted.Flag(), "./kv/b")
+	cmd.Dir = w.Root
+	output, err := cmd.CombinedOutput()
+	got := mounted.Origin(string(output))
+	if want := fmt.Sprintf("kv/b/b.go:%d:9: undefined: undefined", line); err == nil || !strings.Contains(got, want) {
+		t.Errorf("%v, want %q in\n%s", err, want, got)
 	}
 }
 
