@@ -15,3 +15,7 @@ func openDir(dir string) (engine.Engine, error) {
 }
 
 func TestDamagedFilesAreRefused(t *testing.T) { enginetest.Damage(t, openDir) }
+
+func TestDamageIsToldFromATornLog(t *testing.T) {
+	enginetest.DamageAfterCrash(t, openDir, map[string]int64{".vlog": 20_000, "MANIFEST": 1})
+}

@@ -174,3 +174,61 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// DamageAfterCrash is Damage for a store that was not closed: the directory is copied while the engine is open, as a kill would leave
+// it. Damage at the end of a log can't be told from a torn write, so files whose path contains a key of damage ("/" before the name)
+// are flipped at a byte that is well inside: that number, or a quarter of the file.
+func DamageAfterCrash(t *testing.T, open OpenDir, damage map[string]int64) {
+	dir := filepath.Join(t.TempDir(), "store")
+	e, err := open(dir)
+	must(t, err)
+	fillStore(t, e)
+	image := copyDir(t, dir)
+	must(t, e.Close())
+	for _, file := range filesOf(t, image) {
+		for part, at := range damage {
+			if !strings.Contains("/"+file, part) {
+				continue
+			}
+			t.Run("flip/"+file, func(t *testing.T) {
+				bad := copyDir(t, image)
+				info, err := os.Stat(filepath.Join(bad, file))
+				must(t, err)
+				flip(t, filepath.Join(bad, file), min(at, info.Size()/4))
+				wantRefused(t, open, bad, file)
+			})
+		}
+	}
+	t.Run("undamaged", func(t *testing.T) {
+		e, err := open(copyDir(t, image))
+		if err != nil {
+			t.Fatalf("open of what a kill left: %v", err)
+		}
+		checkStore(t, e)
+	})
+	t.Run("torn", func(t *testing.T) {
+		torn := copyDir(t, image)
+		tearLog(t, torn)
+		e, err := open(torn)
+		if err != nil {
+			t.Fatalf("open of a store whose log ends in half a record: %v", err)
+		}
+		must(t, e.Close())
+	})
+}
+
+// tearLog cuts the last bytes that are not zero off the newest log.
+func tearLog(t *testing.T, dir string) {
+	t.Helper()
+	newest := ""
+	for _, file := range filesOf(t, dir) { // in the order of their names, which are numbers
+		if strings.HasSuffix(file, "log") {
+			newest = filepath.Join(dir, file)
+		}
+	}
+	content, err := os.ReadFile(newest)
+	must(t, err)
+	end := len(strings.TrimRight(string(content), "\x00"))
+	clear(content[max(end-20, 0):end])
+	must(t, os.WriteFile(newest, content, 0o644))
+}

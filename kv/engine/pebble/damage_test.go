@@ -11,3 +11,7 @@ import (
 func openDir(dir string) (engine.Engine, error) { return pebble.Open(dir, pebble.Options{}) }
 
 func TestDamagedFilesAreRefused(t *testing.T) { enginetest.Damage(t, openDir) }
+
+func TestDamageIsToldFromATornLog(t *testing.T) {
+	enginetest.DamageAfterCrash(t, openDir, map[string]int64{".log": 20_000, "/MANIFEST": 20})
+}

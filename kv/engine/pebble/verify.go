@@ -63,6 +63,9 @@ func verify(opts Options, dir string, lock *pebble.Lock) error {
 	if err := verifyManifest(d, opts.FS.PathBase(desc.ManifestFilename)); err != nil {
 		return err
 	}
+	if err := verifyLogs(d); err != nil {
+		return err
+	}
 	f := &fuse{}
 	o := pebbleOptions(opts.FS, opts.Logger, f)
 	o.ReadOnly, o.Lock = true, lock
@@ -84,33 +87,6 @@ func verifyFresh(fsys vfs.FS, dir string) error {
 		if isTable(name) {
 			return fmt.Errorf("%w: there are tables, but no manifest", engine.ErrCorrupt)
 		}
-	}
-	return nil
-}
-
-// verifyManifest looks for a good chunk behind a bad one: then the bad one is no torn end.
-//
-//	chunk  crc u32, length u16, type u8 (1 to 4), payload; none crosses a block of 32 KiB; numbers little-endian
-func verifyManifest(d vfsDir, name string) error {
-	content, err := d.read(name)
-	if err != nil {
-		return fmt.Errorf("%w: %v", engine.ErrCorrupt, err)
-	}
-	at := 0
-	for at < len(content) {
-		end, ok := manifestChunk(content, at)
-		if !ok {
-			break
-		}
-		at = end
-	}
-	for later := at + 1; later < len(content); later++ {
-		if _, ok := manifestChunk(content, later); ok {
-			return fmt.Errorf("%w: %s has a bad record at byte %d", engine.ErrCorrupt, d.Path(name), at)
-		}
-	}
-	if at == 0 {
-		return fmt.Errorf("%w: %s holds no record", engine.ErrCorrupt, d.Path(name))
 	}
 	return nil
 }
@@ -171,9 +147,15 @@ func writeSums(fsys vfs.FS, dir string) error {
 // damageWords are how pebble speaks of damage where it does not mark its error as a corruption.
 var damageWords = regexp.MustCompile(`size mismatch|file does not exist|no such file|unknown to the objstorage|manifest|corrupt|invalid|checksum`)
 
+// replaying is how pebble names, in the details of an error only, the log that it could not read.
+var replaying = regexp.MustCompile(`replaying wal (\d+)`)
+
 // openError says in one line why dir can't be opened.
 func openError(dir string, err error) error {
 	text := strings.Join(strings.Fields(err.Error()), " ")
+	if log := replaying.FindStringSubmatch(fmt.Sprintf("%+v", err)); log != nil {
+		text = log[1] + ".log: " + text
+	}
 	switch {
 	case errors.Is(err, engine.ErrCorrupt):
 		return fmt.Errorf("open %s: %w", dir, err)
