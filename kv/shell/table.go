@@ -141,7 +141,8 @@ func nearest(name string, all []command) (string, bool) {
 	best := slices.MinFunc(names, func(a, b string) int {
 		return cmp.Or(cmp.Compare(distance(name, a), distance(name, b)), cmp.Compare(a, b))
 	})
-	return best, distance(name, best) <= max(1, len(best)/3)
+	d := distance(name, best)
+	return best, d <= max(1, len(best)/3) && d < len(best)
 }
 
 // distance is the number of letters to insert, remove, replace or swap with their neighbour that turns a into b.
