@@ -11,8 +11,9 @@ import (
 	"tinykv/proto/kvrpcpb"
 )
 
-// RawGet answers with the value of a key, or with not_found if it has none; an empty value is found. Errors go to
-// region_error or error.
+// RawGet answers with the value of a key, or with not_found if it has none; an empty value is found. It decides nothing
+// itself: s.read gives it a snapshot, raw.Get the result, s.now the time. Errors go to region_error or error (see
+// answerable), and then there is neither a value nor not_found.
 func (s *Server) RawGet(ctx context.Context, req *kvrpcpb.RawGetRequest) (*kvrpcpb.RawGetResponse, error) {
 	resp := &kvrpcpb.RawGetResponse{}
 	err := s.read(ctx, req.GetContext(), req.GetCf(), func(snap engine.Snapshot, cf engine.CF) error {

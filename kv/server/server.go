@@ -90,8 +90,10 @@ type writer func(cf engine.CF) (*engine.Batch, error)
 // A decider says what to write after a look at what there is.
 type decider func(snap engine.Snapshot, cf engine.CF) (*engine.Batch, error)
 
-// read runs a request that only reads: one snapshot, closed on every path. An endless scan ends with the request's
-// own context. Errors: engine.ErrUnknownCF, those of the storage, those of f.
+// read runs a request that only reads: it takes one snapshot from the storage, runs f on it, and closes it on every path.
+// cfName is as in the request (see engine.ParseCF). f gets the snapshot through [interruptible], with ctx bounded by
+// withinLimit, so that an endless scan ends when the client has left or its time is up.
+// Errors: engine.ErrUnknownCF, those of the storage, those of f.
 func (s *Server) read(ctx context.Context, rc *kvrpcpb.Context, cfName string, f reader) error {
 	cf, err := engine.ParseCF(cfName)
 	if err != nil {
@@ -107,7 +109,9 @@ func (s *Server) read(ctx context.Context, rc *kvrpcpb.Context, cfName string, f
 	return f(interruptible(ctx, snap), cf)
 }
 
-// write runs a request that writes without a look at what there is: one batch, its keys latched against those who look.
+// write runs a request that writes without a look at what there is: f says what, and that goes to the storage as one
+// batch, by one Write. During the Write its keys are latched against those who look (see latchShared), and on every
+// path they are released afterwards. ctx is bounded by withinLimit.
 // Errors: engine.ErrUnknownCF, those of f, of ctx, of the storage.
 func (s *Server) write(ctx context.Context, rc *kvrpcpb.Context, cfName string, f writer) error {
 	cf, err := engine.ParseCF(cfName)
@@ -129,7 +133,9 @@ func (s *Server) write(ctx context.Context, rc *kvrpcpb.Context, cfName string, 
 }
 
 // change runs a request that looks at keys and writes what follows from it, as one step: nobody else writes the keys
-// between the snapshot and the end of the write.
+// between the snapshot and the end of the write. So keys are latched exclusively (see latch.Table.Exclusive) before
+// the snapshot is taken, and released, on every path, when all is done. f decides on the snapshot, which is closed again
+// before anything is written. A batch that is nil or empty is not written. ctx is bounded by withinLimit.
 // Errors: engine.ErrUnknownCF, those of f, of ctx, of the storage.
 func (s *Server) change(ctx context.Context, rc *kvrpcpb.Context, cfName string, keys [][]byte, f decider) error {
 	cf, err := engine.ParseCF(cfName)
