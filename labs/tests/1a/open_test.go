@@ -7,4 +7,6 @@ import (
 	"tinykv/kv/engine/badger"
 )
 
-func openEngine(dir string) (engine.Engine, error) { return badger.Open(dir, badger.Options{NoCompaction: true}) }
+func openEngine(dir string) (engine.Engine, error) {
+	return badger.Open(dir, badger.Options{NoCompaction: true})
+}
