@@ -136,12 +136,18 @@ func runStages(ctx context.Context, w io.Writer, here *workspace.Space, f runFla
 	})
 	opts.Root, opts.Only, opts.Jobs, opts.Race, opts.Observe = root, only, f.jobs, f.race, progress.Observe
 	opts.Overlay = func(stage string) overlay.Files { return caughtUp[stage] }
+	if f.race {
+		opts.Replay = func(stage, test string) string {
+			return fmt.Sprintf("go run ./labs test %s --run %s --race", stage, test)
+		}
+	}
 	r, err := grade.Run(ctx, opts)
 	if err != nil {
 		progress.Finish(&grade.Report{})
 		return nil, err
 	}
 	progress.Finish(r)
+	forgetOutputs(root, r)
 	last.Add(r, sources, time.Now())
 	return r, firstError(report.Summary(w, r), last.Write(root), f.writeReports(r))
 }
@@ -183,4 +189,13 @@ func saveOutput(root, stage, test, output string) string {
 		return ""
 	}
 	return name
+}
+
+// forgetOutputs removes the kept output of tests that pass by now.
+func forgetOutputs(root string, r *grade.Report) {
+	for _, t := range r.Each {
+		if t.Outcome == grade.Passed {
+			os.Remove(filepath.Join(root, filepath.FromSlash(outputDir), t.Stage, t.Test+".txt"))
+		}
+	}
 }

@@ -115,6 +115,12 @@ func TestARunIsRememberedAndReported(t *testing.T) {
 	if lines[0].Note != "files changed since" {
 		t.Errorf("status after an edit: %+v, want a note that files changed", lines[0])
 	}
+	if r, err = runStages(t.Context(), &out, here, runFlags{jobs: 2}, grade.Options{Stages: []course.Stage{sumStage}}); err != nil || !r.Passed() {
+		t.Fatalf("the mended tree does not pass (%v):\n%s", err, out.String())
+	}
+	if _, err := os.Stat(filepath.Join(here.Root, outputDir, "9a/TestTwo.txt")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the output of a test that passes by now is still kept (%v)", err)
+	}
 }
 
 func TestRunSelectsByNameOrPattern(t *testing.T) {

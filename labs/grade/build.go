@@ -63,6 +63,11 @@ func compile(ctx context.Context, opts Options, s *stageRun, out string) (b *bin
 	if err != nil {
 		return nil, trimBuildMessage(err.Error(), opts.Root), nil
 	}
+	if s.NeedsC {
+		if problem := missingC(ctx, opts); problem != "" {
+			return nil, problem, nil
+		}
+	}
 	nonce, err := newNonce()
 	if err != nil {
 		return nil, "", err
@@ -93,16 +98,41 @@ func compile(ctx context.Context, opts Options, s *stageRun, out string) (b *bin
 	}, "", nil
 }
 
+// missingC says what to do if there is no C compiler, or cgo is switched off.
+func missingC(ctx context.Context, opts Options) string {
+	cmd := exec.CommandContext(ctx, "go", "env", "CGO_ENABLED", "CC")
+	cmd.Dir, cmd.Env = opts.Root, buildEnv(opts)
+	out, err := cmd.Output()
+	if err != nil {
+		return "" // the build will say what is wrong
+	}
+	enabled, compiler, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	switch words := strings.Fields(compiler); {
+	case enabled != "1":
+		return "this stage needs cgo, which is switched off or has no C compiler: install gcc or clang, and unset CGO_ENABLED"
+	case len(words) == 0:
+		return ""
+	default:
+		if _, err := exec.LookPath(words[0]); err != nil {
+			return fmt.Sprintf("this stage needs a C compiler, and %s is not there: install gcc or clang", words[0])
+		}
+		return ""
+	}
+}
+
+// buildEnv is the environment of the go command. A go.work above the tree, flags of the user's environment: nothing outside the
+// tree has a say in what is built. PWD keeps the root's name as it was given, by which the overlay goes, where a symbolic link
+// leads to it.
+func buildEnv(opts Options) []string {
+	return append(append(os.Environ(), "GOWORK=off", "GOFLAGS=", "PWD="+opts.Root), opts.Env...)
+}
+
 // goCommand runs go in the root of the tree. message is what it said if it failed.
 func goCommand(ctx context.Context, opts Options, args []string) (message string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, buildTimeout, errBuildTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = opts.Root
-	// A go.work above the tree, flags of the user's environment: nothing outside the tree has a say in what is built.
-	// PWD keeps the root's name as it was given, by which the overlay goes, where a symbolic link leads to it.
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "PWD="+opts.Root)
-	cmd.Env = append(cmd.Env, opts.Env...)
+	cmd.Dir, cmd.Env = opts.Root, buildEnv(opts)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.WaitDelay = buildWaitDelay

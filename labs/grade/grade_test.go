@@ -81,6 +81,7 @@ func TestEveryEndingIsJudged(t *testing.T) {
 		{"TestFloods", grade.Failed, 0, `^drowned\n`},
 		{"TestLeavesChild", grade.Passed, 7, `^$`},
 		{"TestForks", grade.Crashed, 0, `^killed because it had started \d+ processes$`},
+		{"TestFillsTheDisk", grade.Failed, 0, `file too large`},
 		{"TestMissing", grade.NotBuilt, 0, `^there is no TestMissing in labs/tests/9a$`},
 		{"TestNeverBuilt", grade.NotBuilt, 0, `^the stage's tests do not compile$`},
 		{"TestNeverBegins", grade.TimedOut, 0, `the test had not begun: does an init function or a package variable wait\?`},
@@ -194,6 +195,26 @@ func TestNothingIsToldOfAnInterruptedBuild(t *testing.T) {
 	if s := report.Stages[0]; !report.Interrupted || s.BuildError != "" || s.Tests[0].Outcome != grade.NotRun {
 		t.Errorf("interrupted %v, build error %q, outcome %s; want an interrupted run about which nothing is known",
 			report.Interrupted, s.BuildError, s.Tests[0].Outcome)
+	}
+}
+
+func TestAMissingCCompilerIsToldAsSuch(t *testing.T) {
+	sharedRun(t)
+	stage := stage9a
+	stage.NeedsC = true
+	for env, want := range map[string]string{
+		"CGO_ENABLED=0":                   "this stage needs cgo, which is switched off",
+		"CC=a-compiler-that-is-not-there": "this stage needs a C compiler, and a-compiler-that-is-not-there is not there",
+	} {
+		report, err := grade.Run(t.Context(), grade.Options{
+			Root: shared.root, Stages: []course.Stage{stage}, Only: regexp.MustCompile("^TestPasses$"), Env: []string{"CGO_ENABLED=1", env},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := report.Stages[0]; !strings.Contains(s.BuildError, want) || s.Tests[0].Outcome != grade.NotBuilt {
+			t.Errorf("%s: %s, %q; want %q", env, s.Tests[0].Outcome, s.BuildError, want)
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 const (
 	memoryPoll      = 25 * time.Millisecond  // how often a process's memory is read; at 2 GB/s it overshoots by 50 MB
 	groupPollEvery  = 8                      // every so many polls the whole group is counted, which costs more
+	maxFileSize     = 1 << 30                // bytes of one file that a test writes
 	maxProcesses    = 256                    // of a group; no test needs ten
 	quitGrace       = 500 * time.Millisecond // how long a process that timed out has to print where its goroutines are
 	outputWaitDelay = 300 * time.Millisecond // how long a child may hold the output open after the test's process has ended
@@ -94,6 +95,7 @@ func supervise(ctx context.Context, cmd *exec.Cmd, e *execution) {
 	if e.startErr = cmd.Start(); e.startErr != nil {
 		return
 	}
+	limitFiles(cmd.Process, maxFileSize)
 	dead := make(chan error, 1)
 	go func() { dead <- cmd.Wait() }()
 	err := watch(ctx, cmd.Process, e, dead)

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"unsafe"
 )
 
 // ownGroup puts the process into a group of its own, and lets the kernel kill it if the grader dies without saying so.
@@ -26,6 +27,14 @@ func killGroup(p *os.Process) { syscall.Kill(-p.Pid, syscall.SIGKILL) }
 
 // askForTraces makes a Go process print its goroutines and exit.
 func askForTraces(p *os.Process) { syscall.Kill(p.Pid, syscall.SIGQUIT) }
+
+// limitFiles bounds the size of each file that the process and its children write, in bytes, and switches off core dumps.
+func limitFiles(p *os.Process, size uint64) {
+	const rlimitFileSize, rlimitCore = 1, 4
+	for resource, limit := range map[uintptr]syscall.Rlimit{rlimitFileSize: {Cur: size, Max: size}, rlimitCore: {}} {
+		syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(p.Pid), resource, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
+	}
+}
 
 // exitSignal names the signal that ended the process, or "".
 func exitSignal(s *os.ProcessState) string {

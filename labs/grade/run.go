@@ -242,7 +242,11 @@ func (r *runner) result(s *stageRun, t course.Test, v verdict, exec execution) T
 		result.Points = t.Points
 	}
 	if len(s.changes) == 0 && !r.opts.Hidden(s.ID) {
-		result.PlainReplay = fmt.Sprintf("go test -count=1 -run '^%s$' ./%s", t.Name, filepath.ToSlash(s.TestDir))
+		race := ""
+		if r.opts.Race {
+			race = "-race "
+		}
+		result.PlainReplay = fmt.Sprintf("go test %s-count=1 -run '^%s$' ./%s", race, t.Name, s.TestDir)
 	}
 	return result
 }

@@ -24,7 +24,7 @@ var stage9a = course.Stage{
 		{Name: "TestSpins", Points: 1, TimeoutSeconds: 1}, {Name: "TestExits", Points: 1}, {Name: "TestForges", Points: 1},
 		{Name: "TestBoasts", Points: 1}, {Name: "TestSkips", Points: 1}, {Name: "TestDeadlock", Points: 1}, {Name: "TestOverflows", Points: 1},
 		{Name: "TestEats", Points: 1}, {Name: "TestFloods", Points: 1}, {Name: "TestLeavesChild", Points: 7},
-		{Name: "TestForks", Points: 1}, {Name: "TestMissing", Points: 1},
+		{Name: "TestForks", Points: 1}, {Name: "TestFillsTheDisk", Points: 1}, {Name: "TestMissing", Points: 1},
 	},
 }
 
