@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -36,6 +37,7 @@ A variant that is rejected shows a test that demands more than the contract says
 func corpusCommand(name string, kind mutant.Kind, short, long string) *cobra.Command {
 	var only, jsonFile string
 	var jobs int
+	var every bool
 	command := &cobra.Command{
 		Use: name + " [STAGE...]", Short: short, Long: long,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -50,7 +52,7 @@ func corpusCommand(name string, kind mutant.Kind, short, long string) *cobra.Com
 			if here.Learner {
 				return fmt.Errorf("a workspace has no %s, they would give the solution away: run this in the tree of the course", name)
 			}
-			run := corpusRun{cmd: cmd, root: here.Root, kind: kind, only: only, jobs: jobs, killers: readKillers(here.Root)}
+			run := corpusRun{cmd: cmd, root: here.Root, kind: kind, only: only, jobs: jobs, every: every, killers: readKillers(here.Root)}
 			results, err := run.all(stages)
 			if err != nil {
 				return err
@@ -67,6 +69,7 @@ func corpusCommand(name string, kind mutant.Kind, short, long string) *cobra.Com
 		},
 	}
 	command.Flags().StringVar(&only, "name", "", "run only the one of this `name`")
+	command.Flags().BoolVar(&every, "all", false, "run all tests against each, and list the tests that fail for none")
 	command.Flags().IntVar(&jobs, "jobs", 2, "programs to build and test at a time")
 	command.Flags().StringVar(&jsonFile, "json", "", "write the results to this `file`")
 	return command
@@ -79,6 +82,7 @@ type corpusRun struct {
 	kind    mutant.Kind
 	only    string
 	jobs    int
+	every   bool
 	killers killers
 }
 
@@ -99,6 +103,9 @@ func (c corpusRun) all(stages []course.Stage) ([]mutant.Result, error) {
 			return nil, err
 		}
 		all = append(all, results...)
+		if idle := mutant.Idle(s, results); c.every && c.only == "" && len(idle) > 0 && len(entries) > 0 {
+			fmt.Fprintf(c.cmd.OutOrStdout(), "tests of %s that fail for none: %s\n", s.ID, strings.Join(idle, ", "))
+		}
 	}
 	if !found && c.only != "" {
 		return nil, fmt.Errorf("there is none of the name %q", c.only)
@@ -116,7 +123,7 @@ func (c corpusRun) stage(s course.Stage, entries []mutant.Entry) ([]mutant.Resul
 	done := 0
 	last := maps.Clone(c.killers) // what is noted meanwhile is for the next run
 	return mutant.Run(c.cmd.Context(), mutant.Options{
-		Root: c.root, Stage: s, Entries: entries, Jobs: c.jobs, LastKill: last.of,
+		Root: c.root, Stage: s, Entries: entries, Jobs: c.jobs, All: c.every, LastKill: last.of,
 		Done: func(r mutant.Result) {
 			mu.Lock()
 			defer mu.Unlock()

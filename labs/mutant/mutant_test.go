@@ -125,6 +125,25 @@ func TestAFailingReferenceIsAnError(t *testing.T) {
 	}
 }
 
+// TestAllTestsCanBeRun: with All, every test that kills is named, and those that kill nothing are found.
+func TestAllTestsCanBeRun(t *testing.T) {
+	root := layOut(t)
+	entries := []mutant.Entry{{Kind: mutant.Mutants, Stage: "9a", Name: "wrong", Bug: "b", Consequence: "c", Edits: []overlay.Edit{
+		{File: "largest/largest.go", Old: "return largest", New: "return largest + 1"}}}}
+	for _, all := range []bool{false, true} {
+		results, err := mutant.Run(t.Context(), mutant.Options{Root: root, Stage: stage, Entries: entries, All: all})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := results[0]; r.Verdict != mutant.Killed || r.Test != "TestSome" || (len(r.Others) == 1) != all {
+			t.Errorf("all %v: %s by %s and %v", all, r.Verdict, r.Test, r.Others)
+		}
+		if idle := mutant.Idle(stage, results); (len(idle) == 0) != all {
+			t.Errorf("all %v: idle tests %v", all, idle)
+		}
+	}
+}
+
 // TestTheLastKillerRunsFirst saves time; the verdict is the same.
 func TestTheLastKillerRunsFirst(t *testing.T) {
 	root := layOut(t)

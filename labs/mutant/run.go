@@ -5,6 +5,7 @@ package mutant
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ type Result struct {
 	Verdict  Verdict
 	Test     string        // the first test that failed
 	Outcome  grade.Outcome // how
+	Others   []string      // with Options.All: the other tests that failed
 	Message  string        // what it said; of a broken entry, what is wrong with it
 	Duration time.Duration // of building and testing
 }
@@ -46,6 +48,7 @@ type Options struct {
 	Root     string // the reference
 	Stage    course.Stage
 	Entries  []Entry                                                     // of that stage
+	All      bool                                                        // run all tests of each entry, not only until the first fails
 	Jobs     int                                                         // entries at a time; 0: 2
 	LastKill func(Entry) string                                          // the test that failed the last time, or ""; may be nil
 	Done     func(Result)                                                // told of each result, from several goroutines; may be nil
@@ -136,7 +139,7 @@ func judge(ctx context.Context, opts Options, tree overlay.Files, e Entry) (Resu
 		last = opts.LastKill(e)
 	}
 	report, err := opts.Grade(ctx, grade.Options{
-		Root: opts.Root, Stages: []course.Stage{opts.Stage}, Overlay: func(string) overlay.Files { return changes }, Jobs: 1, StopAtFirst: true,
+		Root: opts.Root, Stages: []course.Stage{opts.Stage}, Overlay: func(string) overlay.Files { return changes }, Jobs: 1, StopAtFirst: !opts.All,
 		First: func(_, test string) bool { return test == last },
 	})
 	if err != nil {
@@ -147,23 +150,40 @@ func judge(ctx context.Context, opts Options, tree overlay.Files, e Entry) (Resu
 
 // verdict reads the report of one entry.
 func verdict(e Entry, report *grade.Report) Result {
-	good, bad := Accepted, Rejected
+	result := Result{Entry: e, Verdict: Accepted}
+	bad := Rejected
 	if e.Kind == Mutants {
-		good, bad = Survived, Killed
+		result.Verdict, bad = Survived, Killed
 	}
 	unknown := false
 	for s, t := range report.Each {
 		switch {
 		case s.BuildError != "":
 			return Result{Entry: e, Verdict: Broken, Message: "it does not compile: " + s.BuildError}
+		case t.Outcome == grade.Passed:
 		case t.Outcome == grade.NotRun:
 			unknown = true
-		case t.Outcome != grade.Passed:
-			return Result{Entry: e, Verdict: bad, Test: t.Test, Outcome: t.Outcome, Message: t.Message}
+		case result.Test == "":
+			result.Verdict, result.Test, result.Outcome, result.Message = bad, t.Test, t.Outcome, t.Message
+		default:
+			result.Others = append(result.Others, t.Test)
 		}
 	}
-	if unknown {
-		return Result{Entry: e, Verdict: NotRun}
+	if unknown && result.Test == "" {
+		result.Verdict = NotRun
 	}
-	return Result{Entry: e, Verdict: good}
+	return result
+}
+
+// Idle lists the tests of a stage that failed for no entry: if all tests of each were run, they show nothing that another does
+// not show as well, or the corpus lacks the mistake that they are about.
+func Idle(stage course.Stage, results []Result) []string {
+	var idle []string
+	for _, t := range stage.Tests {
+		busy := slices.ContainsFunc(results, func(r Result) bool { return r.Test == t.Name || slices.Contains(r.Others, t.Name) })
+		if !busy {
+			idle = append(idle, t.Name)
+		}
+	}
+	return idle
 }

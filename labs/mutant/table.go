@@ -40,6 +40,9 @@ func Table(w io.Writer, results []Result) error {
 		if r.Outcome != "" && r.Outcome != "failed" {
 			by += " (" + string(r.Outcome) + ")"
 		}
+		if len(r.Others) > 0 {
+			by += fmt.Sprintf(" and %d more", len(r.Others))
+		}
 		t.Row(r.Entry.Stage, r.Entry.Name, verdictText(r), by, fmt.Sprintf("%.1f s", r.Duration.Seconds()))
 	}
 	var b strings.Builder
@@ -116,14 +119,15 @@ func Score(results []Result) string {
 
 // jsonResult is one entry as JSON writes it.
 type jsonResult struct {
-	Stage   string  `json:"stage"`
-	Name    string  `json:"name"`
-	Verdict Verdict `json:"verdict"`
-	Good    bool    `json:"good"`              // as it should be
-	Test    string  `json:"test,omitempty"`    // the first test that failed
-	Outcome string  `json:"outcome,omitempty"` // how: failed, crashed, timed out, …
-	Message string  `json:"message,omitempty"`
-	Seconds float64 `json:"duration_seconds"`
+	Stage   string   `json:"stage"`
+	Name    string   `json:"name"`
+	Verdict Verdict  `json:"verdict"`
+	Good    bool     `json:"good"`              // as it should be
+	Test    string   `json:"test,omitempty"`    // the first test that failed
+	Outcome string   `json:"outcome,omitempty"` // how: failed, crashed, timed out, …
+	Others  []string `json:"others,omitempty"`  // with --all: the other tests that failed
+	Message string   `json:"message,omitempty"`
+	Seconds float64  `json:"duration_seconds"`
 }
 
 // JSON writes {"format": 1, "kind": "mutant", "good": true, "score": "…", "results": […]}. The only error is w's.
@@ -137,7 +141,7 @@ func JSON(w io.Writer, kind Kind, results []Result) error {
 	}{Format: 1, Kind: kind.noun, Good: Good(results), Score: Score(results), Results: []jsonResult{}}
 	for _, r := range results {
 		out.Results = append(out.Results, jsonResult{
-			r.Entry.Stage, r.Entry.Name, r.Verdict, r.Good(), r.Test, string(r.Outcome), r.Message, r.Duration.Seconds(),
+			r.Entry.Stage, r.Entry.Name, r.Verdict, r.Good(), r.Test, string(r.Outcome), r.Others, r.Message, r.Duration.Seconds(),
 		})
 	}
 	e := json.NewEncoder(w)
