@@ -11,8 +11,10 @@ package standalone
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"tinykv/kv/engine"
 	"tinykv/kv/region"
@@ -37,6 +39,8 @@ const (
 // queue writes batches to an engine, as many at once as wait.
 type queue struct {
 	engine engine.Engine
+	opts   Options
+	broken sync.Once     // tells of the engine's failure
 	wake   chan struct{} // holds a token while there may be something to take
 	ended  chan struct{} // closed when the writer has stopped
 
@@ -46,8 +50,8 @@ type queue struct {
 	closed  bool
 }
 
-func newQueue(e engine.Engine) *queue {
-	q := &queue{engine: e, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+func newQueue(e engine.Engine, opts Options) *queue {
+	q := &queue{engine: e, opts: opts, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	go q.run()
 	return q
 }
@@ -138,8 +142,8 @@ func (q *queue) take() (group []*pending, more bool) {
 	return group, len(q.waiting) > 0
 }
 
-// mayShare tells whether a batch may be written together with others. One that deletes a range may not: an engine may refuse
-// it for the number of keys in the range, and would refuse its neighbours with it.
+// mayShare tells whether a batch may be written together with others. One that deletes a range may not: an engine may
+// refuse it for the number of keys in the range, and would refuse its neighbours with it.
 func mayShare(p *pending) bool {
 	for op := range p.batch.Ops() {
 		if op.Kind == engine.OpDeleteRange {
@@ -158,10 +162,21 @@ func (q *queue) commit(group []*pending) {
 			all.Append(p.batch)
 		}
 	}
+	start := time.Now()
 	err := q.engine.Write(all, engine.Synced)
+	if err == nil {
+		q.opts.Wrote(len(group), all.Size(), time.Since(start))
+	} else if !refused(err) {
+		q.broken.Do(func() { q.opts.Broken(err) })
+	}
 	for _, p := range group {
 		p.done <- err
 	}
+}
+
+// refused tells whether the error is about the batch: the engine itself is well.
+func refused(err error) bool {
+	return errors.Is(err, engine.ErrTooLarge) || errors.Is(err, engine.ErrClosed)
 }
 
 // close refuses new writes and waits until those that wait are written.

@@ -5,6 +5,7 @@ package standalone
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"tinykv/kv/engine"
 	"tinykv/kv/region"
@@ -17,6 +18,9 @@ type Options struct {
 	ClusterID uint64
 	Peer      region.Peer   // this store, and its peer of the region
 	Region    region.Region // what it holds
+
+	Wrote  func(batches, bytes int, took time.Duration) // told of each write to the engine; nil: nobody is told
+	Broken func(err error)                              // told once, when the engine takes no more writes; nil: nobody is told
 }
 
 // Store serves one region from one engine. Its methods may be called from any goroutine.
@@ -28,14 +32,21 @@ type Store struct {
 
 // New makes a store on an engine, which stays the caller's to close, after the store.
 func New(e engine.Engine, opts Options) *Store {
-	return &Store{opts: opts, engine: e, queue: newQueue(e)}
+	if opts.Wrote == nil {
+		opts.Wrote = func(int, int, time.Duration) {}
+	}
+	if opts.Broken == nil {
+		opts.Broken = func(error) {}
+	}
+	return &Store{opts: opts, engine: e, queue: newQueue(e, opts)}
 }
 
 // Close answers all who wait to write, and returns when the last write is done. Later writes get region.BusyError.
 func (s *Store) Close() { s.queue.close() }
 
-// Snapshot returns a view that contains every write acknowledged before the call. The caller must Close it.
-// Errors: ClusterError or those of package region, if the request is not for what this store holds; that of ctx; engine.ErrClosed.
+// Snapshot returns a view that contains every write acknowledged before the call. The caller must Close it. Errors:
+// ClusterError or those of package region, if the request is not for what this store holds; that of ctx;
+// engine.ErrClosed.
 func (s *Store) Snapshot(ctx context.Context, rc *kvrpcpb.Context) (engine.Snapshot, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -77,8 +88,8 @@ func (e *ClusterError) Error() string {
 	return fmt.Sprintf("the request is for cluster %d, this store belongs to cluster %d", e.Requested, e.Actual)
 }
 
-// check compares the client's picture of the cluster with the truth. What a client leaves out can't be wrong, except for the
-// region, which each request must name.
+// check compares the client's picture of the cluster with the truth. What a client leaves out can't be wrong, except
+// for the region, which each request must name.
 func (s *Store) check(rc *kvrpcpb.Context) error {
 	held := s.opts.Region
 	if id := rc.GetClusterId(); id != 0 && id != s.opts.ClusterID {
@@ -113,4 +124,14 @@ func (s *Store) checkKeys(batch *engine.Batch) error {
 		}
 	}
 	return nil
+}
+
+// Context is the context of a request by somebody who knows the truth: for work that the process gives itself.
+func (s *Store) Context() *kvrpcpb.Context {
+	return &kvrpcpb.Context{
+		ClusterId:   s.opts.ClusterID,
+		RegionId:    s.opts.Region.ID,
+		RegionEpoch: regionpb.FromEpoch(s.opts.Region.Epoch),
+		Peer:        regionpb.FromPeer(s.opts.Peer),
+	}
 }
