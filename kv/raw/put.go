@@ -20,7 +20,7 @@ func Put(cf engine.CF, key, value []byte, ttl, now uint64) (*engine.Batch, error
 }
 
 // BatchPut returns the one batch that sets all pairs. If a key is given twice, the later pair wins. ttls is empty (no
-// pair expires), or has one time to live for all pairs, or one for each.
+// pair expires), or has one time to live for all pairs, or one for each (see ttlOf).
 // Errors: ErrEmptyKey, ErrKeyTooLarge, ErrValueTooLarge, ErrBadTTL for any of the pairs, and then there is no batch.
 func BatchPut(cf engine.CF, pairs []Pair, ttls []uint64, now uint64) (*engine.Batch, error) {
 	if len(ttls) > 1 && len(ttls) != len(pairs) {
@@ -48,7 +48,9 @@ func ttlOf(i int, ttls []uint64) uint64 {
 	}
 }
 
-// addPut checks one pair and adds it to the batch in its stored form.
+// addPut checks one pair (see checkPair) and adds it to the batch in its stored form: the value together with the second
+// at which the pair expires (see [expiry], encodeValue). With an error the batch is as it was.
+// Errors: ErrEmptyKey, ErrKeyTooLarge, ErrValueTooLarge, ErrBadTTL.
 func addPut(batch *engine.Batch, cf engine.CF, key, value []byte, ttl, now uint64) error {
 	if err := checkPair(key, value); err != nil {
 		return err

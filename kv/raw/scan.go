@@ -23,7 +23,8 @@ type ScanOptions struct {
 	Reverse    bool
 }
 
-// bounds returns the range of the scan as the lower and the upper bound, whatever its direction.
+// bounds returns the range of the scan as the lower and the upper bound, whatever its direction. The lower one belongs
+// to the range, the upper one does not.
 func (o ScanOptions) bounds() (lower, upper []byte) {
 	if o.Reverse {
 		return o.End, o.Start
@@ -32,7 +33,8 @@ func (o ScanOptions) bounds() (lower, upper []byte) {
 }
 
 // Scan returns the pairs in the range of the options, in the direction of the scan, at most Limit of them. Expired
-// pairs are passed over and do not count. With KeyOnly every value is nil.
+// pairs are passed over and do not count. With KeyOnly every value is nil. Keys and values are copies, and their sum is
+// bounded (see result.add). When it has enough, it moves no further than to the pair behind.
 // Errors: ErrInvertedRange, ErrKeyTooLarge, ErrBadLimit; ErrResultTooLarge; those of the snapshot. With an error
 // there are no pairs.
 func Scan(snap engine.Snapshot, cf engine.CF, options ScanOptions, now uint64) ([]Pair, error) {
@@ -63,7 +65,10 @@ func Scan(snap engine.Snapshot, cf engine.CF, options ScanOptions, now uint64) (
 }
 
 // walk visits the live pairs in [lower, upper), upwards or downwards, until the range ends or visit returns false or
-// an error. What visit is given is valid only until it returns.
+// an error. What visit is given, the key and the value as clients know it (see decodeValue), is valid only until it
+// returns. Pairs that have expired by now are passed over. The iterator is closed on every path.
+// Errors: that of visit; those of the snapshot; what stopped the iterator, which must not pass for the end of the range;
+// engine.ErrCorrupt.
 func walk(snap engine.Snapshot, cf engine.CF, lower, upper []byte, reverse bool, now uint64,
 	visit func(key, value []byte) (more bool, err error)) (err error) {
 	it, err := snap.Iterator(cf, engine.IterOptions{Lower: lower, Upper: upper})

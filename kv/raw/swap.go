@@ -31,7 +31,7 @@ type Swapped struct {
 }
 
 // CompareAndSwap looks at the key in the snapshot, and if its pair is as expected, returns the batch that makes the
-// change. If it is not, the batch is nil, and that is not an error.
+// change. If it is not, the batch is nil, and that is not an error. What was found is reported in both cases.
 //
 // The two are one step only if no one else writes the key from before the snapshot is taken until the batch is
 // written: the caller sees to it.
@@ -53,7 +53,8 @@ func CompareAndSwap(snap engine.Snapshot, cf engine.CF, swap Swap, now uint64) (
 	return swapped, batch, nil
 }
 
-// holds tells whether the condition is true for what was found.
+// holds tells whether the condition is true for what was found: existed says whether the key has a pair, previous is
+// that pair's value. Missing and empty are not the same.
 func (s Swap) holds(previous []byte, existed bool) bool {
 	if s.ExpectAbsent {
 		return !existed
