@@ -1,12 +1,12 @@
 // Package engine is the contract between the store and what keeps its bytes: ordered pairs in column families, written in atomic
 // batches, read from snapshots.
 //
-//	          *Batch ──► Write ─┐                            ┌─► Get
-//	 Put, Delete, DeleteRange   ▼                            │
-//	                      ┌──────────┐   Snapshot     ┌──────┴───┐
-//	                      │  Engine  │ ─────────────► │ a moment │ ─► Iterator
-//	                      └──────────┘                └──────────┘
-//	   pebble/   the default of servers        badger/  that of the first exercise        mem/  a simulated disk
+//	         *Batch ──► Write ─┐                            ┌─► Get
+//	Put, Delete, DeleteRange   ▼                            │
+//	                     ┌──────────┐   Snapshot     ┌──────┴───┐
+//	                     │  Engine  │ ─────────────► │ a moment │ ─► Iterator
+//	                     └──────────┘                └──────────┘
+//	  pebble/   the default of servers        badger/  that of the first exercise        mem/  a simulated disk
 //
 // Invariants, which enginetest checks on all three:
 //
