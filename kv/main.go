@@ -2,6 +2,7 @@
 //
 //	go run ./kv serve --data-dir /tmp/tinykv     a store with a scheduler of its own, for real clients
 //	go run ./kv shell                            talk to it
+//	go run ./kv play                             both, on a temporary directory
 //
 // Files: main.go is the list of commands, and each *_command.go is one of them. serve.go puts the parts of a server
 // together and takes them apart again, membership.go makes it known to the scheduler, status.go is its page for
@@ -36,7 +37,7 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(newServeCommand(), newShellCommand())
+	root.AddCommand(newServeCommand(), newShellCommand(), newPlayCommand())
 	return root
 }
 
