@@ -88,8 +88,8 @@ func moduleRoot(ctx context.Context) (string, error) {
 // Start runs the program and waits until it serves. The process is killed when ctx ends.
 func Start(ctx context.Context, binary string, o Options) (*Server, error) {
 	arguments := []string{
-		"serve", "--dir", o.Dir,
-		"--addr", orAny(o.Store), "--pd", orAny(o.Scheduler), "--status", orAny(o.Status),
+		"serve", "--data-dir", o.Dir,
+		"--addr", orAny(o.Store), "--scheduler-addr", orAny(o.Scheduler), "--status-addr", orAny(o.Status),
 	}
 	if o.Engine != "" {
 		arguments = append(arguments, "--engine", o.Engine)
