@@ -19,7 +19,11 @@ import (
 	"tinykv/kv/shell"
 )
 
-const historyName = ".tinykv_history"
+const (
+	historyName = ".tinykv_history" // in the home directory
+	// defaultCommandTimeout is how long one command of the shell may take.
+	defaultCommandTimeout = 10 * time.Second
+)
 
 func newShellCommand() *cobra.Command {
 	var schedulers []string
@@ -50,7 +54,7 @@ reported with the number of its line, and the exit status is 1.`,
 	}
 	cmd.Flags().StringSliceVar(&schedulers, "scheduler-addr", []string{"127.0.0.1:2379"}, "addresses of the scheduler")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print each result as a line of JSON")
-	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Second, "how long one command may take")
+	cmd.Flags().DurationVar(&timeout, "timeout", defaultCommandTimeout, "how long one command may take")
 	cmd.Flags().SetInterspersed(false) // what follows the command is the command's
 	return cmd
 }
