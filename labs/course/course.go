@@ -88,8 +88,8 @@ func Project(n int) []Stage {
 }
 
 // Select returns the stages that the words name, each once and in the order of the course. A word is the id of a stage
-// ("1a") or the beginning of some ("1" is all of project 1, "2a" is 2aa, 2ab, 2ac). Without words it returns all stages.
-// An unknown word is an error that lists what there is.
+// ("1a") or the beginning of some ("1" is all of project 1, "2a" is 2aa, 2ab, 2ac). Without words it returns all
+// stages. An unknown word is an error that lists what there is.
 func Select(words ...string) ([]Stage, error) { return SelectFrom(stages, words...) }
 
 // SelectFrom is Select on another table.

@@ -34,9 +34,9 @@ type File struct {
 	External bool // it is a test of the package NAME_test
 }
 
-// Unit is the smallest piece that can be taken out alone: a function, a method, a declaration within a group. A group of
-// constants that count with iota is one unit. Names that an external test declares begin with "test:", as they are of another
-// package.
+// Unit is the smallest piece that can be taken out alone: a function, a method, a declaration within a group. A
+// group of constants that count with iota is one unit. Names that an external test declares begin with "test:", as
+// they are of another package.
 type Unit struct {
 	File  *File
 	Names []string        // "Open", "snapshot.Get", or each name of a var, const or type; "_" among them
@@ -47,8 +47,8 @@ type Unit struct {
 	Body  map[string]bool // what the function body uses
 }
 
-// Load reads the Go files among files, which map names to contents. The first file that does not parse is the error, and
-// it carries the position.
+// Load reads the Go files among files, which map names to contents. The first file that does not parse is the error,
+// and it carries the position.
 func Load(dir, path string, files map[string][]byte) (*Package, error) {
 	p := &Package{Dir: dir, Path: path, Fset: token.NewFileSet(), byName: map[string][]*Unit{}}
 	for _, name := range slices.Sorted(maps.Keys(files)) {

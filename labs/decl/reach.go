@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// OnlyUsedBy returns the units outside of tests that serve nothing but the bodies of the given functions: unexported, used
-// there directly or through each other, and by nothing else. Tests and blank variables (var _ I = T{}) keep nothing alive; a
-// unit for which keep says so stays, with all that it uses.
+// OnlyUsedBy returns the units outside of tests that serve nothing but the bodies of the given functions:
+// unexported, used there directly or through each other, and by nothing else. Tests and blank variables (var _ I =
+// T{}) keep nothing alive; a unit for which keep says so stays, with all that it uses.
 func (p *Package) OnlyUsedBy(functions []*Unit, keep func(*Unit) bool) []*Unit {
 	hollow := map[*Unit]bool{}
 	for _, u := range functions {
@@ -68,8 +68,8 @@ func (p *Package) OnlyUsedBy(functions []*Unit, keep func(*Unit) bool) []*Unit {
 	return slices.DeleteFunc(slices.Clone(p.Units), func(u *Unit) bool { return !candidates[u] || live[u] })
 }
 
-// FallsWith returns the units that no longer compile once the given ones are gone: in tests, transitively, and blank variables.
-// Helpers of tests that only those used go with them.
+// FallsWith returns the units that no longer compile once the given ones are gone: in tests, transitively, and blank
+// variables. Helpers of tests that only those used go with them.
 func (p *Package) FallsWith(gone []*Unit) []*Unit {
 	removed := map[*Unit]bool{}
 	names := map[string]bool{}
@@ -128,8 +128,8 @@ func (p *Package) orphans(fallen []*Unit, removed map[*Unit]bool) []*Unit {
 	return orphans
 }
 
-// usedBesides returns the names that units other than the removed ones use, not counting what a declaration and the methods of
-// a type say of themselves.
+// usedBesides returns the names that units other than the removed ones use, not counting what a declaration and the
+// methods of a type say of themselves.
 func (p *Package) usedBesides(removed map[*Unit]bool) map[string]bool {
 	used := map[string]bool{}
 	for _, u := range p.Units {
@@ -189,8 +189,8 @@ func (p *Package) prunable(u *Unit) bool {
 	return !u.blank()
 }
 
-// methodsOf returns the names of the methods of a type, all or only those that are called without being named: exported ones, by
-// way of interfaces.
+// methodsOf returns the names of the methods of a type, all or only those that are called without being named:
+// exported ones, by way of interfaces.
 func (p *Package) methodsOf(typ string, exportedOnly bool) map[string]bool {
 	methods := map[string]bool{}
 	for name := range p.byName {

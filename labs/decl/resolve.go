@@ -160,8 +160,8 @@ func (p *Package) nameOf(obj types.Object) string {
 	return ""
 }
 
-// Refers returns what an identifier of the package's code refers to: a name that the package declares and true; or, if the
-// checker could not tell, the identifier's own name and false; or "" for everything else.
+// Refers returns what an identifier of the package's code refers to: a name that the package declares and true; or,
+// if the checker could not tell, the identifier's own name and false; or "" for everything else.
 func (p *Package) Refers(id *ast.Ident) (name string, certain bool) {
 	name = p.marks[id]
 	if rest, unsure := strings.CutPrefix(name, "?"); unsure {
@@ -170,7 +170,8 @@ func (p *Package) Refers(id *ast.Ident) (name string, certain bool) {
 	return name, name != ""
 }
 
-// Exported tells whether code outside the package can use what a name stands for: a function, or a method, by its own name.
+// Exported tells whether code outside the package can use what a name stands for: a function, or a method, by its
+// own name.
 func Exported(name string) bool {
 	name = strings.TrimPrefix(name, externalScope)
 	if _, method, ok := strings.Cut(name, "."); ok {

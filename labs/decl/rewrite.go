@@ -15,7 +15,8 @@ import (
 	"strings"
 )
 
-// Rewrite collects changes to one file. Positions refer to the file as it was loaded, so the order of calls does not matter.
+// Rewrite collects changes to one file. Positions refer to the file as it was loaded, so the order of calls does not
+// matter.
 type Rewrite struct {
 	pkg       *Package
 	file      *File
@@ -67,8 +68,8 @@ func (r *Rewrite) InsertAfter(u *Unit, text string) {
 // Remove takes a unit out, with its comments.
 func (r *Rewrite) Remove(u *Unit) { r.removed[u] = true }
 
-// Bytes returns the changed file. Imports that only the changed parts used are gone, and those named in imports are there.
-// It is an error if an import can't be told to be used or not, or if the result does not parse.
+// Bytes returns the changed file. Imports that only the changed parts used are gone, and those named in imports are
+// there. It is an error if an import can't be told to be used or not, or if the result does not parse.
 func (r *Rewrite) Bytes(imports ...*ast.ImportSpec) ([]byte, error) {
 	cuts := slices.Clone(r.cuts)
 	for u := range r.removed {
@@ -132,7 +133,8 @@ func (r *Rewrite) span(doc *ast.CommentGroup, n ast.Node) (start, end int) {
 	return start, r.offset(n.End())
 }
 
-// wholeLines widens a span to the indentation before it and to the rest of its last line, comment and line end included.
+// wholeLines widens a span to the indentation before it and to the rest of its last line, comment and line end
+// included.
 func (r *Rewrite) wholeLines(start, end int) (int, int) {
 	if indent := bytes.LastIndexByte(r.file.Source[:start], '\n') + 1; len(bytes.TrimSpace(r.file.Source[indent:start])) == 0 {
 		start = indent
@@ -246,8 +248,8 @@ func importText(s *ast.ImportSpec) string {
 	return s.Path.Value
 }
 
-// CheckImports returns an error for an import of the file that none of its code seems to use, because the package has another
-// name than its path lets one guess. Such an import needs its name in the source.
+// CheckImports returns an error for an import of the file that none of its code seems to use, because the package
+// has another name than its path lets one guess. Such an import needs its name in the source.
 func (f *File) CheckImports() error {
 	file, err := parser.ParseFile(token.NewFileSet(), f.Name, f.Source, 0)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Text returns a unit as source, with its doc comment, as a declaration that can stand alone. Names of the package that rename maps
-// ("seek", "store.seek" to a new last part) are changed wherever they stand.
+// Text returns a unit as source, with its doc comment, as a declaration that can stand alone. Names of the package
+// that rename maps ("seek", "store.seek" to a new last part) are changed wherever they stand.
 func (p *Package) Text(u *Unit, rename map[string]string) string {
 	if u.Func != nil {
 		return p.text(u.File, u.Func.Doc, u.Func, rename)

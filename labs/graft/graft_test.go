@@ -149,7 +149,8 @@ func checkLines(t *testing.T, learner, changes overlay.Files) {
 	}
 }
 
-// The starter's own cases are trees of every shape: a solution over each untouched starter must bring the reference back.
+// The starter's own cases are trees of every shape: a solution over each untouched starter must bring the reference
+// back.
 func TestSolutionOverAnUntouchedStarterIsTheReference(t *testing.T) {
 	cases, _ := filepath.Glob("testdata/*.txtar")
 	for _, name := range cases {

@@ -16,8 +16,8 @@ import (
 	"tinykv/labs/starter"
 )
 
-// Into returns the learner's files as they are once the functions of the taken stages, and their helpers, are the reference's. Files
-// that do not change are not among them. The notes are those of Over.
+// Into returns the learner's files as they are once the functions of the taken stages, and their helpers, are the
+// reference's. Files that do not change are not among them. The notes are those of Over.
 func Into(learner overlay.Files, c Course) (changes overlay.Files, notes []string, err error) {
 	changes = overlay.Files{}
 	for _, dir := range starter.Dirs(starter.Holes(c.Take)) {
@@ -179,8 +179,8 @@ func (p *plan) anchor(u *decl.Unit, file *decl.File) *decl.Unit {
 	return anchor
 }
 
-// importsLike gives the text the import declaration of the reference's file if both import the same packages: in its order and
-// groups.
+// importsLike gives the text the import declaration of the reference's file if both import the same packages: in its
+// order and groups.
 func importsLike(text []byte, like *decl.File) []byte {
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, like.Name, text, parser.ImportsOnly)

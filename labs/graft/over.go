@@ -15,8 +15,9 @@ import (
 	"tinykv/labs/starter"
 )
 
-// Over returns what must be laid over the learner's tree so that the functions of the taken stages are the reference's. The notes
-// say, a line each, where the learner's files are not as they should be. An error is about the course, not the learner.
+// Over returns what must be laid over the learner's tree so that the functions of the taken stages are the
+// reference's. The notes say, a line each, where the learner's files are not as they should be. An error is about
+// the course, not the learner.
 func Over(learner overlay.Files, c Course) (changes overlay.Files, notes []string, err error) {
 	changes = overlay.Files{}
 	for _, dir := range starter.Dirs(starter.Holes(c.Take)) {

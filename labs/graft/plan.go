@@ -205,8 +205,8 @@ func (p *plan) inOrder() []*decl.Unit {
 	return slices.DeleteFunc(slices.Clone(p.ref.Units), func(u *decl.Unit) bool { return !p.come[u] })
 }
 
-// packages loads the reference's and the learner's package of a directory. What stands in for a learner's file that does not
-// parse is returned as changes; ok is false if nothing else is to be done about the package.
+// packages loads the reference's and the learner's package of a directory. What stands in for a learner's file that
+// does not parse is returned as changes; ok is false if nothing else is to be done about the package.
 func packages(dir string, learner overlay.Files, c Course) (
 	ref, mine *decl.Package, standIn overlay.Files, notes []string, ok bool, err error,
 ) {

@@ -13,8 +13,9 @@ import (
 	"tinykv/labs/starter"
 )
 
-// Show returns the functions that the holes stand for and the helpers that only they use, each as source below a comment with its
-// file. If function is not empty, only the hole of this name, without helpers; it is an error if there is none.
+// Show returns the functions that the holes stand for and the helpers that only they use, each as source below a
+// comment with its file. If function is not empty, only the hole of this name, without helpers; it is an error if
+// there is none.
 func Show(reference overlay.Files, holes []starter.Hole, function string) ([]string, error) {
 	module, err := starter.Module(reference)
 	if err != nil {

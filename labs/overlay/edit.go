@@ -1,4 +1,5 @@
-// Edits: small replacements in a file, of which mutants and variants are made. Pristine: the tests as they were handed out.
+// Edits: small replacements in a file, of which mutants and variants are made. Pristine: the tests as they were
+// handed out.
 
 package overlay
 
@@ -14,8 +15,8 @@ type Edit struct {
 	New  string `toml:"new"`
 }
 
-// Apply returns the files of tree that the edits change, one edit after the other. An edit whose file does not exist, whose
-// text does not occur exactly once, or that changes nothing, is an error that names it.
+// Apply returns the files of tree that the edits change, one edit after the other. An edit whose file does not
+// exist, whose text does not occur exactly once, or that changes nothing, is an error that names it.
 func Apply(tree Files, edits []Edit) (Files, error) {
 	changed := Files{}
 	for _, e := range edits {
@@ -42,8 +43,8 @@ func firstLine(text string) string {
 	return string(line)
 }
 
-// Pristine returns what must be laid over a learner's tree so that the files below the given directories are those of the
-// reference: edited ones are put back, missing ones appear, added ones are gone.
+// Pristine returns what must be laid over a learner's tree so that the files below the given directories are those
+// of the reference: edited ones are put back, missing ones appear, added ones are gone.
 func Pristine(reference, learner Files, dirs ...string) Files {
 	changes := Files{}
 	for _, dir := range dirs {

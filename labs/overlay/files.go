@@ -15,8 +15,9 @@ import (
 	"strings"
 )
 
-// Files holds contents by path. Paths are relative to the root of the tree and written with slashes. A nil content means that
-// there is no such file: as part of a change, that it is deleted. An empty file is []byte{}. Contents are never modified.
+// Files holds contents by path. Paths are relative to the root of the tree and written with slashes. A nil content
+// means that there is no such file: as part of a change, that it is deleted. An empty file is []byte{}. Contents are
+// never modified.
 type Files map[string][]byte
 
 // Delete records that there is no file at path.
@@ -28,8 +29,8 @@ func (f Files) Has(path string) bool { return f[path] != nil }
 // Paths returns the paths in order, those of deleted files among them.
 func (f Files) Paths() []string { return slices.Sorted(maps.Keys(f)) }
 
-// Over returns what results when f is laid over base. Both stay as they are. A deletion stays recorded, so the result can be
-// laid over a third tree.
+// Over returns what results when f is laid over base. Both stay as they are. A deletion stays recorded, so the
+// result can be laid over a third tree.
 func (f Files) Over(base Files) Files {
 	result := maps.Clone(base)
 	if result == nil {
@@ -77,8 +78,8 @@ func (f Files) Under(dir string) Files {
 	return under
 }
 
-// WriteTo writes the files below dir, which is made if need be, and removes those that are recorded as deleted. It refuses
-// a path that would leave dir.
+// WriteTo writes the files below dir, which is made if need be, and removes those that are recorded as deleted. It
+// refuses a path that would leave dir.
 func (f Files) WriteTo(dir string) error {
 	for _, p := range f.Paths() {
 		if !fs.ValidPath(p) {
@@ -109,8 +110,9 @@ func modeOf(content []byte) fs.FileMode {
 	return 0o644
 }
 
-// Read returns the files of the tree at root, as they are on disk. It leaves out what is no source: hidden directories (.git and
-// .labs among them), bin, modules within the module, and all that is neither a regular file nor below maxSourceBytes.
+// Read returns the files of the tree at root, as they are on disk. It leaves out what is no source: hidden
+// directories (.git and .labs among them), bin, modules within the module, and all that is neither a regular file
+// nor below maxSourceBytes.
 func Read(root string) (Files, error) {
 	files := Files{}
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {

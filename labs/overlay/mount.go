@@ -22,8 +22,8 @@ type Mounted struct {
 	origin *regexp.Regexp
 }
 
-// Mount lays changes over the tree at root. Run the go command in root, as it was given here: an overlay goes by the names
-// of files, so another name of the same directory would miss it. Close removes what was written.
+// Mount lays changes over the tree at root. Run the go command in root, as it was given here: an overlay goes by the
+// names of files, so another name of the same directory would miss it. Close removes what was written.
 func Mount(root string, changes Files) (*Mounted, error) {
 	dir, err := os.MkdirTemp("", "labs-overlay-")
 	if err != nil {
@@ -93,7 +93,8 @@ func (m *Mounted) noteNewDir(root, dir string) {
 // Flag is the flag for go build, go test and go vet.
 func (m *Mounted) Flag() string { return "-overlay=" + m.JSON }
 
-// Origin rewrites what the go command printed, so that it names files by their path in the tree and not the temporary copies.
+// Origin rewrites what the go command printed, so that it names files by their path in the tree and not the
+// temporary copies.
 func (m *Mounted) Origin(output string) string { return m.origin.ReplaceAllString(output, "") }
 
 // Close removes everything that Mount wrote.

@@ -73,7 +73,8 @@ func (p *prover) vet(ctx context.Context, changes overlay.Files) ([]string, erro
 	return nil, fmt.Errorf("run go vet: %w", err)
 }
 
-// patterns are the packages that holes can break: all but those of labs, which import nothing of the rest, save its tests.
+// patterns are the packages that holes can break: all but those of labs, which import nothing of the rest, save its
+// tests.
 func (p *prover) patterns() []string {
 	var patterns []string
 	for name := range p.Reference {

@@ -19,8 +19,8 @@ import (
 // commandTimeout bounds one block of commands. None is expected to take a tenth of it.
 const commandTimeout = 3 * time.Minute
 
-// checkCommands runs the handout's commands: first those that are meant for the workspace as it was laid out, then, with the stage
-// solved, those that are meant for then.
+// checkCommands runs the handout's commands: first those that are meant for the workspace as it was laid out, then,
+// with the stage solved, those that are meant for then.
 func checkCommands(ctx context.Context, p *prover, s course.Stage) (problems []string, err error) {
 	blocks, _ := parseHandout(string(p.Reference[s.Handout]))
 	dir := filepath.Join(p.scratch, "workspace-"+s.ID)

@@ -1,4 +1,5 @@
-// Package proof shows that the course is sound: that what a learner is given can be solved, is graded fairly, and is told truly.
+// Package proof shows that the course is sound: that what a learner is given can be solved, is graded fairly, and is
+// told truly.
 //
 // For each stage k, in a copy of the reference:
 //
@@ -18,7 +19,8 @@
 //
 //	go run ./labs proof 1a --only red
 //
-// Commands of a handout are the blocks that begin with ```sh. Each is run as one script, and a word behind says what is expected:
+// Commands of a handout are the blocks that begin with ```sh. Each is run as one script, and a word behind says what
+// is expected:
 //
 //	```sh           it succeeds in the workspace as it was laid out
 //	```sh fails     it fails there

@@ -11,10 +11,12 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tinykv/labs/course"
 	"tinykv/labs/overlay"
+	"tinykv/labs/starter"
 )
 
 // block is a fenced block of a handout.
@@ -87,7 +89,8 @@ func checkHandout(_ context.Context, p *prover, s course.Stage) (problems []stri
 		}
 	}
 	for _, b := range blocks {
-		if kind, word, _ := strings.Cut(b.info, " "); kind == "sh" && !slices.Contains([]string{"", "fails", "done", "shown"}, word) {
+		kind, word, _ := strings.Cut(b.info, " ")
+		if kind == "sh" && !slices.Contains([]string{"", "fails", "done", "shown"}, word) {
 			report(b.line-1, "a block of commands is marked %q: use fails, done, shown or nothing", word)
 		}
 	}
@@ -117,19 +120,24 @@ type nameTable struct {
 	packages map[string]map[string]bool // package name: what it declares at top level
 	members  map[string]map[string]bool // type name: methods, fields
 	all      map[string]bool            // functions and methods by their own names
+	foreign  map[string]bool            // last elements of imported paths that are not ours: badger, context
 }
 
 func namesOf(tree overlay.Files) *nameTable {
-	t := &nameTable{tree: tree, dirs: map[string]bool{}, bases: map[string]bool{}, packages: map[string]map[string]bool{},
-		members: map[string]map[string]bool{}, all: map[string]bool{}}
+	t := &nameTable{
+		tree: tree, dirs: map[string]bool{}, bases: map[string]bool{}, packages: map[string]map[string]bool{},
+		members: map[string]map[string]bool{}, all: map[string]bool{}, foreign: map[string]bool{},
+	}
+	module, _ := starter.Module(tree)
 	for name, content := range tree {
 		t.bases[path.Base(name)] = true
 		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 			t.dirs[dir] = true
 		}
 		if strings.HasSuffix(name, ".go") {
-			if file, err := parser.ParseFile(token.NewFileSet(), name, content, parser.SkipObjectResolution); err == nil {
-				t.addFile(file)
+			file, err := parser.ParseFile(token.NewFileSet(), name, content, parser.SkipObjectResolution)
+			if err == nil {
+				t.addFile(file, module)
 			}
 		}
 	}
@@ -143,8 +151,13 @@ func put(m map[string]map[string]bool, key, value string) {
 	m[key][value] = true
 }
 
-func (t *nameTable) addFile(file *ast.File) {
+func (t *nameTable) addFile(file *ast.File, module string) {
 	pkg := file.Name.Name
+	for _, s := range file.Imports {
+		if p, err := strconv.Unquote(s.Path.Value); err == nil && !strings.HasPrefix(p, module+"/") {
+			t.foreign[path.Base(p)] = true
+		}
+	}
 	for _, d := range file.Decls {
 		switch d := d.(type) {
 		case *ast.FuncDecl:
@@ -233,7 +246,7 @@ func (t *nameTable) unknown(text string) string {
 		left, right := m[1], m[2]
 		pkg, isPackage := t.packages[left]
 		members, isType := t.members[left]
-		if !isPackage && !isType || pkg[right] || members[right] || members["*"] {
+		if t.foreign[left] || !isPackage && !isType || pkg[right] || members[right] || members["*"] {
 			return ""
 		}
 		return fmt.Sprintf("names %s.%s, but %s has no %s in the starter", left, right, left, right)
@@ -253,5 +266,7 @@ func cutSymbol(name string) (dir, symbol string, ok bool) {
 	return name[:i], name[i+1:], true
 }
 
-var builtin = map[string]bool{"append": true, "cap": true, "clear": true, "close": true, "copy": true, "delete": true, "len": true,
-	"make": true, "max": true, "min": true, "new": true, "panic": true, "print": true, "println": true, "recover": true, "main": true}
+var builtin = map[string]bool{
+	"append": true, "cap": true, "clear": true, "close": true, "copy": true, "delete": true, "len": true, "make": true,
+	"max": true, "min": true, "new": true, "panic": true, "print": true, "println": true, "recover": true, "main": true,
+}

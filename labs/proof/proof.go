@@ -37,7 +37,8 @@ type Options struct {
 	Tell      func(format string, args ...any) // one line of progress for each check; may be nil
 }
 
-// check is one thing to show of a stage. Its problems are what is wrong with the course, its error that it could not be looked into.
+// check is one thing to show of a stage. Its problems are what is wrong with the course, its error that it could not
+// be looked into.
 type check struct {
 	name string
 	runs bool // it runs the stage's tests
@@ -77,7 +78,8 @@ type prover struct {
 	starters map[string]overlay.Files // what is laid over the reference to get the starter of a stage
 }
 
-// Run proves the stages and returns what is wrong. The error is about the machine: no space, no go command, an interruption.
+// Run proves the stages and returns what is wrong. The error is about the machine: no space, no go command, an
+// interruption.
 func Run(ctx context.Context, opts Options) (problems []Problem, err error) {
 	if opts.Tell == nil {
 		opts.Tell = func(string, ...any) {}
@@ -137,8 +139,8 @@ func line(stage, check string, found []string, took time.Duration) string {
 	return text
 }
 
-// newProver writes the copy of the reference: a run is not disturbed by who edits the tree meanwhile, nor by files that git does
-// not track. Built with -trimpath, it shares the build cache with the tree.
+// newProver writes the copy of the reference: a run is not disturbed by who edits the tree meanwhile, nor by files
+// that git does not track. Built with -trimpath, it shares the build cache with the tree.
 func newProver(ctx context.Context, opts Options) (*prover, error) {
 	scratch, err := os.MkdirTemp("", "labs-proof-")
 	if err != nil {
@@ -158,8 +160,8 @@ func newProver(ctx context.Context, opts Options) (*prover, error) {
 	return p, nil
 }
 
-// starter returns what must be laid over the reference to get the starter that begins with the stage; "" stands for the end of the
-// course, where there are no holes left.
+// starter returns what must be laid over the reference to get the starter that begins with the stage; "" stands for
+// the end of the course, where there are no holes left.
 func (p *prover) starter(stage string) (overlay.Files, error) {
 	if changes, made := p.starters[stage]; made {
 		return changes, nil

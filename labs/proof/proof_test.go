@@ -218,7 +218,8 @@ func TestWhatIsBrokenIsTold(t *testing.T) {
 
 func TestEveryCheckIsBrokenByACase(t *testing.T) {
 	broken := map[string]bool{
-		// A solution and a catch-up are right by construction unless labs itself is wrong: package graft's tests are about that.
+		// A solution and a catch-up are right by construction unless labs itself is wrong: package graft's tests are
+		// about that.
 		"solution": true, "catchup": true,
 	}
 	for b := range maps.Values(breakages) {

@@ -182,7 +182,8 @@ func checkSecret(_ context.Context, p *prover, s course.Stage) (problems []strin
 	return problems, nil
 }
 
-// tokensOf reduces a text to its Go tokens without semicolons, so that layout and comments make no difference, and counts them.
+// tokensOf reduces a text to its Go tokens without semicolons, so that layout and comments make no difference, and
+// counts them.
 func tokensOf(text []byte) (tokens []byte, n int) {
 	fset := token.NewFileSet()
 	var s scanner.Scanner

@@ -1,4 +1,5 @@
-// Pruned and given: which helpers vanish with the holes that used them, and which stay because a contract speaks of them.
+// Pruned and given: which helpers vanish with the holes that used them, and which stay because a contract speaks of
+// them.
 
 package starter
 
@@ -10,10 +11,10 @@ import (
 	"tinykv/labs/decl"
 )
 
-// Pruned returns what the starter lacks when the given functions of a package are holes, beside their bodies: what only those use. But
-// what the contract of a hole names is given, with all that it uses: a learner who reads "check it with [unseal]" must find
-// unseal. A name counts if it stands in brackets, as Go's doc links do, if it has a capital letter within (getByIterator), or
-// if it is qualified (it.land, iterator.land).
+// Pruned returns what the starter lacks when the given functions of a package are holes, beside their bodies: what
+// only those use. But what the contract of a hole names is given, with all that it uses: a learner who reads "check
+// it with [unseal]" must find unseal. A name counts if it stands in brackets, as Go's doc links do, if it has a
+// capital letter within (getByIterator), or if it is qualified (it.land, iterator.land).
 func Pruned(pkg *decl.Package, holes []*decl.Unit) []*decl.Unit {
 	named := map[string]bool{}
 	for _, u := range holes {

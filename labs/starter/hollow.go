@@ -32,8 +32,9 @@ func Holes(stages []course.Stage) []Hole {
 	return holes
 }
 
-// Hollow returns what must be laid over the reference to get the starter. All errors are errors of the course: a hole that names
-// nothing, or something without a doc comment or a body, or the same as another; an import whose use can't be told.
+// Hollow returns what must be laid over the reference to get the starter. All errors are errors of the course: a
+// hole that names nothing, or something without a doc comment or a body, or the same as another; an import whose use
+// can't be told.
 func Hollow(reference overlay.Files, holes []Hole) (overlay.Files, error) {
 	module, err := Module(reference)
 	if err != nil {

@@ -14,8 +14,9 @@ import (
 	"tinykv/labs/overlay"
 )
 
-// Each testdata/*.txtar is a small module and the holes in it, named by the comment lines "hole STAGE FILE [FUNC]". Files below
-// want/ are what must come out, an empty one meaning that the file is gone; or the comment has a line "error TEXT".
+// Each testdata/*.txtar is a small module and the holes in it, named by the comment lines "hole STAGE FILE [FUNC]".
+// Files below want/ are what must come out, an empty one meaning that the file is gone; or the comment has a line
+// "error TEXT".
 func TestHollowCases(t *testing.T) {
 	cases, _ := filepath.Glob("testdata/*.txtar")
 	if len(cases) == 0 {

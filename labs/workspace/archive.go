@@ -19,8 +19,8 @@ import (
 	"tinykv/labs/overlay"
 )
 
-// tracked returns the files of the tree at root that git tracks, as they are on disk; all source files if git does not know the
-// tree or is not installed.
+// tracked returns the files of the tree at root that git tracks, as they are on disk; all source files if git does
+// not know the tree or is not installed.
 func tracked(root string) (overlay.Files, error) {
 	files, err := overlay.Read(root)
 	if err != nil {

@@ -31,9 +31,9 @@ func (s *Space) SetCatchUp(stage string) error {
 	return nil
 }
 
-// CaughtUp returns the stages whose functions come from the reference when the given stage is built or tested: those before the
-// one that the workspace caught up to, but never the stage itself or a later one, since its tests are about the learner's
-// functions. Without a stage it is what the learner's program is built with.
+// CaughtUp returns the stages whose functions come from the reference when the given stage is built or tested: those
+// before the one that the workspace caught up to, but never the stage itself or a later one, since its tests are
+// about the learner's functions. Without a stage it is what the learner's program is built with.
 func (s *Space) CaughtUp(stage string) []course.Stage {
 	if !s.Learner || s.CatchUp == "" {
 		return nil
@@ -47,9 +47,9 @@ func (s *Space) CaughtUp(stage string) []course.Stage {
 	return hollow[:max(limit-first, 0)]
 }
 
-// Overlay returns what catching up lays over the learner's files when the given stage is built or tested, or, without a stage,
-// when the learner's program is. It is empty if nothing is caught up. The notes tell the learner, a line each, where a file
-// of theirs does not parse.
+// Overlay returns what catching up lays over the learner's files when the given stage is built or tested, or,
+// without a stage, when the learner's program is. It is empty if nothing is caught up. The notes tell the learner, a
+// line each, where a file of theirs does not parse.
 func (s *Space) Overlay(stage string) (changes overlay.Files, notes []string, err error) {
 	take := s.CaughtUp(stage)
 	if len(take) == 0 {
@@ -66,8 +66,8 @@ func (s *Space) Overlay(stage string) (changes overlay.Files, notes []string, er
 	return graft.Over(learner, graft.Course{Reference: reference, Hollow: s.Hollow(), Take: take})
 }
 
-// OverlayFile writes the overlay of the learner's program where it stays, for go build -overlay, and returns the path of its JSON file.
-// Each call replaces what the one before wrote.
+// OverlayFile writes the overlay of the learner's program where it stays, for go build -overlay, and returns the
+// path of its JSON file. Each call replaces what the one before wrote.
 func (s *Space) OverlayFile() (path string, notes []string, err error) {
 	changes, notes, err := s.Overlay("")
 	if err != nil {
@@ -114,8 +114,8 @@ func (s *Space) Solution(stage course.Stage) (*Solution, error) {
 	return &Solution{Stage: stage, Changes: changes, Notes: notes, space: s, before: learner}, nil
 }
 
-// Write keeps the learner's versions of the files that change, then changes them. It returns the directory, relative to the
-// workspace, in which they are kept; "" if there was nothing to keep.
+// Write keeps the learner's versions of the files that change, then changes them. It returns the directory, relative
+// to the workspace, in which they are kept; "" if there was nothing to keep.
 func (s *Solution) Write() (kept string, err error) {
 	old := overlay.Files{}
 	for name := range s.Changes {
@@ -154,8 +154,8 @@ func (s *Space) newBackup(stage string) (string, error) {
 	}
 }
 
-// Show returns the reference's functions for the holes of a stage, with the helpers that only the stage's holes use, as Go source under
-// the names of their files. If function is not empty, only that one.
+// Show returns the reference's functions for the holes of a stage, with the helpers that only the stage's holes use,
+// as Go source under the names of their files. If function is not empty, only that one.
 func (s *Space) Show(stage course.Stage, function string) (string, error) {
 	reference, err := s.Reference()
 	if err != nil {

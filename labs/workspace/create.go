@@ -23,8 +23,9 @@ import (
 //go:embed template
 var templates embed.FS
 
-// Files returns what a workspace that begins at the stage consists of, the archive and the record included: the reference with
-// holes from that stage on, without what is not handed out, and with the learner's own Makefile and README.
+// Files returns what a workspace that begins at the stage consists of, the archive and the record included: the
+// reference with holes from that stage on, without what is not handed out, and with the learner's own Makefile and
+// README.
 func Files(reference overlay.Files, stages []course.Stage, from string) (overlay.Files, error) {
 	hollow := course.From(stages, from)
 	if len(hollow) == 0 {
@@ -66,8 +67,8 @@ func render(name string, hollow []course.Stage) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// Create lays out a workspace in dir that begins at the stage, and says on tell what it does. Dir must be empty or not exist,
-// and lie outside the clone. If Create fails, dir is as it was.
+// Create lays out a workspace in dir that begins at the stage, and says on tell what it does. Dir must be empty or
+// not exist, and lie outside the clone. If Create fails, dir is as it was.
 func (s *Space) Create(ctx context.Context, dir, from string, tell func(format string, args ...any)) (err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return fmt.Errorf("lay out a workspace: %w", err)

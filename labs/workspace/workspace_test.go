@@ -23,7 +23,8 @@ var table = []course.Stage{
 	{ID: "2a", Project: 2, Title: "Third", Holes: []course.Hole{{File: "kv/b/b.go", Func: "C"}}},
 }
 
-// cloneFiles is a tree with the functions that the table names. What a hole's solution looks like has the word solved in it.
+// cloneFiles is a tree with the functions that the table names. What a hole's solution looks like has the word
+// solved in it.
 var cloneFiles = overlay.Files{
 	"go.mod":                  []byte("module tinykv\n\ngo 1.26\n"),
 	"Makefile":                []byte("# of the clone\n"),
