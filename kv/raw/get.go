@@ -22,10 +22,10 @@ func Get(snap engine.Snapshot, cf engine.CF, key []byte, now uint64) (value []by
 	return value, found, err
 }
 
-// BatchGet returns the pairs of those keys that have one, in the order in which the keys are given; a key that is
-// given twice is answered twice. All values are of the one snapshot.
-// Errors: ErrEmptyKey, ErrKeyTooLarge for any of the keys, and then there is no result; ErrResultTooLarge; those of
-// the snapshot.
+// BatchGet returns the pairs of those keys that have one, in the order in which the keys are given; a key that is given
+// twice is answered twice. All values are of the one snapshot, and their sum is bounded (see result.add).
+// Errors: ErrEmptyKey, ErrKeyTooLarge for any of the keys, and then there is no result; ErrResultTooLarge; those of the
+// snapshot.
 func BatchGet(snap engine.Snapshot, cf engine.CF, keys [][]byte, now uint64) ([]Pair, error) {
 	var found result
 	for _, key := range keys {
@@ -54,8 +54,8 @@ func TTL(snap engine.Snapshot, cf engine.CF, key []byte, now uint64) (ttl uint64
 	return at - now, true, nil
 }
 
-// lookUp reads one pair: its value, and the second at which it expires, or never. found is false, and there is no error,
-// if the key has no pair or one that has expired by now. It checks the key (checkKey) before it asks the snapshot, and
+// lookUp reads one pair: its value, and the second at which it expires, or never. found is false, and there is no
+// error, if the key has no pair or one that has expired by now. It checks the key (checkKey) before it asks the snapshot, and
 // takes apart what is stored (decodeValue). The value belongs to the caller.
 // Errors: ErrEmptyKey, ErrKeyTooLarge; all of the snapshot's but engine.ErrNotFound; engine.ErrCorrupt.
 func lookUp(snap engine.Snapshot, cf engine.CF, key []byte, now uint64,

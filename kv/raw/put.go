@@ -48,8 +48,8 @@ func ttlOf(i int, ttls []uint64) uint64 {
 	}
 }
 
-// addPut checks one pair (see checkPair) and adds it to the batch in its stored form: the value together with the second
-// at which the pair expires (see [expiry], encodeValue). With an error the batch is as it was.
+// addPut checks one pair (see checkPair) and adds it to the batch in its stored form: the value together with the
+// second at which the pair expires (see [expiry], encodeValue). With an error the batch is as it was.
 // Errors: ErrEmptyKey, ErrKeyTooLarge, ErrValueTooLarge, ErrBadTTL.
 func addPut(batch *engine.Batch, cf engine.CF, key, value []byte, ttl, now uint64) error {
 	if err := checkPair(key, value); err != nil {

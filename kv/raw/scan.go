@@ -67,8 +67,8 @@ func Scan(snap engine.Snapshot, cf engine.CF, options ScanOptions, now uint64) (
 // walk visits the live pairs in [lower, upper), upwards or downwards, until the range ends or visit returns false or
 // an error. What visit is given, the key and the value as clients know it (see decodeValue), is valid only until it
 // returns. Pairs that have expired by now are passed over. The iterator is closed on every path.
-// Errors: that of visit; those of the snapshot; what stopped the iterator, which must not pass for the end of the range;
-// engine.ErrCorrupt.
+// Errors: that of visit; those of the snapshot; what stopped the iterator, which must not pass for the end of the
+// range; engine.ErrCorrupt.
 func walk(snap engine.Snapshot, cf engine.CF, lower, upper []byte, reverse bool, now uint64,
 	visit func(key, value []byte) (more bool, err error)) (err error) {
 	it, err := snap.Iterator(cf, engine.IterOptions{Lower: lower, Upper: upper})
