@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tinykv/kv/datadir"
+	"tinykv/kv/engine"
 	"tinykv/kv/region"
 	"tinykv/scheduler/client"
 )
@@ -24,6 +25,7 @@ const (
 type membership struct {
 	scheduler             *client.Client
 	dir                   *datadir.Dir
+	db                    engine.Engine
 	storeAddr, statusAddr string
 	log                   *slog.Logger
 
@@ -112,15 +114,32 @@ func (m *membership) report(ctx context.Context) {
 }
 
 func (m *membership) reportOnce(ctx context.Context) error {
+	used, err := m.usedSize()
+	if err != nil {
+		return err
+	}
 	capacity, available := diskSpace(m.dir.Engine())
-	err := m.scheduler.StoreHeartbeat(ctx, client.StoreStats{
-		StoreID: m.ids.StoreID, RegionCount: 1,
-		Capacity: capacity, Available: available, UsedSize: capacity - available,
+	err = m.scheduler.StoreHeartbeat(ctx, client.StoreStats{
+		StoreID: m.ids.StoreID, RegionCount: 1, Capacity: capacity, Available: available, UsedSize: used,
 	})
 	if err != nil {
 		return err
 	}
-	return m.reports.Send(ctx, client.RegionHeartbeat{Region: m.region(), Leader: m.peer(), Term: 1})
+	return m.reports.Send(ctx, client.RegionHeartbeat{
+		Region: m.region(), Leader: m.peer(), Term: 1, ApproximateSize: used,
+	})
+}
+
+// usedSize is about how many bytes the data takes.
+func (m *membership) usedSize() (total uint64, err error) {
+	for _, cf := range engine.CFs {
+		size, err := m.db.ApproximateSize(cf, nil, nil)
+		if err != nil {
+			return 0, err
+		}
+		total += size
+	}
+	return total, nil
 }
 
 func (m *membership) store() client.Store {

@@ -85,7 +85,7 @@ func startServer(ctx context.Context, o serveOptions) (_ *running, err error) {
 	if err := r.startScheduler(dir, ports.scheduler); err != nil {
 		return nil, err
 	}
-	m, err := r.join(ctx, dir)
+	m, err := r.join(ctx, dir, db)
 	if err != nil {
 		return nil, err
 	}
@@ -279,13 +279,15 @@ func (r *running) startStatus(lis net.Listener, o serveOptions, m *membership) {
 }
 
 // join connects to the scheduler, and gets the store's ids if it has none yet.
-func (r *running) join(ctx context.Context, dir *datadir.Dir) (*membership, error) {
+func (r *running) join(ctx context.Context, dir *datadir.Dir, db engine.Engine) (*membership, error) {
 	pd, err := client.New(client.Options{Addrs: []string{r.schedulerAddr}})
 	if err != nil {
 		return nil, err
 	}
 	r.onClose(func(context.Context) error { return pd.Close() })
-	m := &membership{scheduler: pd, dir: dir, storeAddr: r.storeAddr, statusAddr: r.statusAddr, log: r.log}
+	m := &membership{
+		scheduler: pd, dir: dir, db: db, storeAddr: r.storeAddr, statusAddr: r.statusAddr, log: r.log,
+	}
 	return m, m.join(ctx)
 }
 
