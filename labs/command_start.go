@@ -45,7 +45,8 @@ func startCommand() *cobra.Command {
 		},
 	}
 	command.Flags().StringVar(&dir, "dir", "", "the directory: empty or not there yet, outside of this tree")
-	command.Flags().StringVar(&from, "from", "", "the stage to begin with (2ab), or the beginning of one (2); those before are written for you")
+	command.Flags().StringVar(&from, "from", "",
+		"the stage to begin with (2ab), or the beginning of one (2); those before are written for you")
 	_ = command.MarkFlagRequired("dir")
 	return command
 }

@@ -24,7 +24,7 @@ type Stage struct {
 // Hole is a function, or all functions of a file, whose body the learner writes.
 type Hole struct {
 	File string // "kv/engine/badger/read.go", from the root of the tree
-	Func string // "Open" or "snapshot.Get" (type of the receiver without *, dot, name); empty: each function of the file
+	Func string // "Open", or "snapshot.Get": receiver type without *, dot, name; empty: each function of the file
 }
 
 // String names the hole to a person: "snapshot.Get in kv/engine/badger/read.go".

@@ -1,7 +1,7 @@
 // Package course is the one table of the course: its stages, what each hollows out of the reference, and what its
 // tests are worth.
 //
-//	reference tree ──(holes of the stages from here on)──> starter ──(a learner)──> tests of the stage ──> points
+//	reference ──(holes of the stages from here on)──> starter ──(a learner)──> tests of the stage ──> points
 //
 // Everything else in labs reads this table and nothing else knows it: the code of the product carries not one mark
 // of the course. A stage stands here only once it exists as a whole: handout, tests, mutants.

@@ -55,7 +55,8 @@ func Load(dir, path string, files map[string][]byte) (*Package, error) {
 		if !strings.HasSuffix(name, ".go") || files[name] == nil {
 			continue
 		}
-		file, err := parser.ParseFile(p.Fset, dir+"/"+name, files[name], parser.ParseComments|parser.SkipObjectResolution)
+		const mode = parser.ParseComments | parser.SkipObjectResolution
+		file, err := parser.ParseFile(p.Fset, dir+"/"+name, files[name], mode)
 		if err != nil {
 			return nil, err
 		}

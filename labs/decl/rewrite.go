@@ -136,7 +136,8 @@ func (r *Rewrite) span(doc *ast.CommentGroup, n ast.Node) (start, end int) {
 // wholeLines widens a span to the indentation before it and to the rest of its last line, comment and line end
 // included.
 func (r *Rewrite) wholeLines(start, end int) (int, int) {
-	if indent := bytes.LastIndexByte(r.file.Source[:start], '\n') + 1; len(bytes.TrimSpace(r.file.Source[indent:start])) == 0 {
+	indent := bytes.LastIndexByte(r.file.Source[:start], '\n') + 1
+	if len(bytes.TrimSpace(r.file.Source[indent:start])) == 0 {
 		start = indent
 	}
 	rest := r.file.Source[end:]
@@ -186,8 +187,10 @@ func (r *Rewrite) fixImports(text []byte, needed []*ast.ImportSpec) ([]byte, err
 		return nil, err
 	}
 	had, has := qualifiers(before), qualifiers(after)
-	edit := &Rewrite{pkg: &Package{Dir: r.pkg.Dir, Fset: fset}, file: &File{Name: r.file.Name, Source: text, AST: after},
-		keepLines: r.keepLines}
+	edit := &Rewrite{
+		pkg: &Package{Dir: r.pkg.Dir, Fset: fset}, file: &File{Name: r.file.Name, Source: text, AST: after},
+		keepLines: r.keepLines,
+	}
 	var cuts []cut
 	for _, d := range after.Decls {
 		gen, ok := d.(*ast.GenDecl)
@@ -222,9 +225,9 @@ func (r *Rewrite) fixImports(text []byte, needed []*ast.ImportSpec) ([]byte, err
 func (r *Rewrite) missing(needed []*ast.ImportSpec) []cut {
 	var lines []string
 	for _, spec := range needed {
-		same := func(s *ast.ImportSpec) bool { return importText(s) == importText(spec) }
+		same := func(s *ast.ImportSpec) bool { return ImportText(s) == ImportText(spec) }
 		if !slices.ContainsFunc(r.file.AST.Imports, same) {
-			lines = append(lines, importText(spec))
+			lines = append(lines, ImportText(spec))
 		}
 	}
 	if len(lines) == 0 {
@@ -232,7 +235,6 @@ func (r *Rewrite) missing(needed []*ast.ImportSpec) []cut {
 	}
 	for _, d := range r.file.AST.Decls {
 		if gen, ok := d.(*ast.GenDecl); ok && gen.Tok == token.IMPORT && gen.Lparen.IsValid() {
-			// Beside its kin: an import of the same kind (standard or not) opens the group to which it is added.
 			at := r.offset(gen.Rparen)
 			return []cut{{at, at, strings.Join(lines, "\n") + "\n"}}
 		}
@@ -241,7 +243,8 @@ func (r *Rewrite) missing(needed []*ast.ImportSpec) []cut {
 	return []cut{{at, at, "\n\nimport (\n" + strings.Join(lines, "\n") + "\n)\n"}}
 }
 
-func importText(s *ast.ImportSpec) string {
+// ImportText returns an import as it is written: "fmt", or x "a/b", quotes included.
+func ImportText(s *ast.ImportSpec) string {
 	if s.Name != nil {
 		return s.Name.Name + " " + s.Path.Value
 	}
@@ -261,8 +264,8 @@ func (f *File) CheckImports() error {
 			continue
 		}
 		if !usesAny(used, s) {
-			return fmt.Errorf("%s: the name of the package %s can't be told from its path: write the name before it", f.Name,
-				s.Path.Value)
+			return fmt.Errorf("%s: the name of the package %s can't be told from its path: write the name before it",
+				f.Name, s.Path.Value)
 		}
 	}
 	return nil

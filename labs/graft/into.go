@@ -123,8 +123,9 @@ func (p *plan) pieces(units []*decl.Unit) []piece {
 }
 
 func (p *plan) comesWhole(gen *ast.GenDecl) bool {
+	renamed := func(n string) bool { return p.rename[n] != "" }
 	return !slices.ContainsFunc(p.ref.Units, func(u *decl.Unit) bool {
-		return u.Gen == gen && (!p.come[u] || slices.ContainsFunc(u.Names, func(n string) bool { return p.rename[n] != "" }))
+		return u.Gen == gen && (!p.come[u] || slices.ContainsFunc(u.Names, renamed))
 	})
 }
 
@@ -171,7 +172,8 @@ func (p *plan) anchor(u *decl.Unit, file *decl.File) *decl.Unit {
 			continue
 		}
 		for _, m := range p.mine.Units {
-			if m.File == file && m.Names[0] != "_" && m.Names[0] == before.Names[0] && (!p.gone[m] || p.replaced[m.Names[0]] == m) {
+			same := m.File == file && m.Names[0] != "_" && m.Names[0] == before.Names[0]
+			if same && (!p.gone[m] || p.replaced[m.Names[0]] == m) {
 				anchor = m
 			}
 		}

@@ -298,9 +298,7 @@ func byFile(units []*decl.Unit) [][]*decl.Unit {
 // mergeImports adds to imports those of more that it lacks.
 func mergeImports(imports, more []*ast.ImportSpec) []*ast.ImportSpec {
 	for _, s := range more {
-		same := func(t *ast.ImportSpec) bool {
-			return t.Path.Value == s.Path.Value && (t.Name == nil) == (s.Name == nil) && (t.Name == nil || t.Name.Name == s.Name.Name)
-		}
+		same := func(t *ast.ImportSpec) bool { return decl.ImportText(t) == decl.ImportText(s) }
 		if !slices.ContainsFunc(imports, same) {
 			imports = append(imports, s)
 		}

@@ -25,7 +25,7 @@
 //	build := exec.Command("go", "test", "-c", "-trimpath", mounted.Flag(), "-o", binary, "./labs/tests/1b")
 //	build.Dir = root
 //	output, err := build.CombinedOutput()
-//	fmt.Print(mounted.Origin(string(output))) // the compiler names the temporary copies; this names the files of the tree
+//	fmt.Print(mounted.Origin(string(output))) // it named temporary copies; this names the files of the tree
 //
 // What the go command does and does not do with an overlay (Go 1.26, held to it by tests):
 //

@@ -28,7 +28,8 @@ func Apply(tree Files, edits []Edit) (Files, error) {
 			return nil, fmt.Errorf("edit of %s: there is no such file", e.File)
 		}
 		if n := bytes.Count(content, []byte(e.Old)); n != 1 || e.Old == "" {
-			return nil, fmt.Errorf("edit of %s: the text occurs %d times instead of once: %q", e.File, n, firstLine(e.Old))
+			return nil, fmt.Errorf("edit of %s: the text occurs %d times instead of once: %q",
+				e.File, n, firstLine(e.Old))
 		}
 		if e.Old == e.New {
 			return nil, fmt.Errorf("edit of %s: old and new are the same: %q", e.File, firstLine(e.Old))

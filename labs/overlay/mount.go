@@ -16,7 +16,7 @@ import (
 // Mounted is a set of changes that the go command can build with, until it is closed.
 type Mounted struct {
 	JSON    string   // path of the overlay file
-	NewDirs []string // directories of the tree that only the overlay has: go vet and go test can't enter them, go test -c can
+	NewDirs []string // directories that only the overlay has: go test -c works there, go vet and go test do not
 
 	dir    string
 	origin *regexp.Regexp

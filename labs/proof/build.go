@@ -127,9 +127,11 @@ func checkRed(ctx context.Context, p *prover, s course.Stage) (problems []string
 		case stage.BuildError != "":
 			return []string{"its tests do not compile in the starter:\n" + stage.BuildError}, nil
 		case t.Outcome != grade.NotWritten:
-			problems = append(problems, fmt.Sprintf("%s in the starter: %s, and not at a hole (%s)", t.Test, t.Outcome, oneLine(t.Message)))
+			problems = append(problems, fmt.Sprintf("%s in the starter: %s, and not at a hole (%s)",
+				t.Test, t.Outcome, oneLine(t.Message)))
 		case !slices.ContainsFunc(t.Holes, func(h string) bool { return own[functionOf(h)] }):
-			problems = append(problems, fmt.Sprintf("%s fails at a hole of another stage: %s", t.Test, strings.Join(t.Holes, ", ")))
+			problems = append(problems, fmt.Sprintf("%s fails at a hole of another stage: %s",
+				t.Test, strings.Join(t.Holes, ", ")))
 		}
 	}
 	return problems, nil
@@ -156,7 +158,10 @@ func checkGreen(ctx context.Context, p *prover, s course.Stage) ([]string, error
 	return p.allPass(ctx, nil, s)
 }
 
-func (p *prover) allPass(ctx context.Context, changes overlay.Files, stages ...course.Stage) (problems []string, err error) {
+// allPass runs the graded tests of the stages, all of which must pass.
+func (p *prover) allPass(
+	ctx context.Context, changes overlay.Files, stages ...course.Stage,
+) (problems []string, err error) {
 	if len(stages) == 0 {
 		return nil, nil
 	}
@@ -166,7 +171,8 @@ func (p *prover) allPass(ctx context.Context, changes overlay.Files, stages ...c
 	}
 	for stage, t := range report.Each {
 		if stage.BuildError != "" {
-			if problem := fmt.Sprintf("the tests of %s do not compile:\n%s", stage.Stage.ID, stage.BuildError); !slices.Contains(problems, problem) {
+			problem := fmt.Sprintf("the tests of %s do not compile:\n%s", stage.Stage.ID, stage.BuildError)
+			if !slices.Contains(problems, problem) {
 				problems = append(problems, problem)
 			}
 		} else if t.Outcome != grade.Passed {

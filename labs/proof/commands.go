@@ -80,7 +80,8 @@ func runBlock(ctx context.Context, dir, script string, succeeds bool) string {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-eu", "-c", script)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOPROXY=off", "MAKEFLAGS=", "MAKELEVEL=") // a learner may be offline, and is not inside our make
+	// A learner may be offline, and is not inside our make.
+	cmd.Env = append(os.Environ(), "GOPROXY=off", "MAKEFLAGS=", "MAKELEVEL=")
 	cmd.WaitDelay = 5 * time.Second
 	ownGroup(cmd)
 	output, err := cmd.CombinedOutput()

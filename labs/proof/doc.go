@@ -4,7 +4,7 @@
 // For each stage k, in a copy of the reference:
 //
 //	table       its tests are exactly the Test functions of its directory; each hole has a contract of some length
-//	handout     every file and function that it names exists in the starter; it names every hole; its hints can be read
+//	handout     every file and function that it names exists in the starter, and it names every hole
 //	corpus      the edits of its mutants and variants fit the reference
 //	secret      no hole's body stands in any file of the workspace that begins with k
 //	starter     the tree with the holes of k and later stages compiles and vets

@@ -146,7 +146,9 @@ func newProver(ctx context.Context, opts Options) (*prover, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the proof: %w", err)
 	}
-	p := &prover{Options: opts, scratch: scratch, root: filepath.Join(scratch, "reference"), starters: map[string]overlay.Files{}}
+	p := &prover{
+		Options: opts, scratch: scratch, root: filepath.Join(scratch, "reference"), starters: map[string]overlay.Files{},
+	}
 	if err := opts.Reference.WriteTo(p.root); err != nil {
 		os.RemoveAll(scratch)
 		return nil, fmt.Errorf("copy the reference: %w", err)

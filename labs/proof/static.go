@@ -60,12 +60,14 @@ func checkTable(_ context.Context, p *prover, s course.Stage) (problems []string
 	}
 	for _, t := range s.Tests {
 		if !slices.Contains(declared, t.Name) {
-			problems = append(problems, fmt.Sprintf("%s is worth %d points but is not in %s", t.Name, t.Points, s.TestDir))
+			problems = append(problems, fmt.Sprintf("%s is worth %d points but is not in %s",
+				t.Name, t.Points, s.TestDir))
 		}
 	}
 	for _, name := range declared {
 		if !slices.ContainsFunc(s.Tests, func(t course.Test) bool { return t.Name == name }) {
-			problems = append(problems, fmt.Sprintf("%s in %s has no row in the table: say how many points it is worth", name, s.TestDir))
+			problems = append(problems, fmt.Sprintf("%s in %s has no row in the table: say how many points it is worth",
+				name, s.TestDir))
 		}
 	}
 	for _, other := range p.Table {
@@ -227,7 +229,8 @@ func checkSolution(_ context.Context, p *prover, s course.Stage) (problems []str
 			continue // tests that fell with a helper do not come back
 		}
 		if !bytes.Equal(content, after[name]) {
-			problems = append(problems, fmt.Sprintf("%s is not what the next stage begins with: %s", name, difference(content, after[name])))
+			problems = append(problems, fmt.Sprintf("%s is not what the next stage begins with: %s",
+				name, difference(content, after[name])))
 		}
 	}
 	slices.Sort(problems)

@@ -2,7 +2,7 @@
 //
 //	reference file                                starter file
 //	// Get returns the value of key. ...          // Get returns the value of key. ...
-//	func (s *snapshot) Get(...) { 12 lines }  ->  func (s *snapshot) Get(...) { panic("1a: snapshot.Get is yours to write") }
+//	func (s *snapshot) Get(...) { 12 lines }  ->  func (s *snapshot) Get(...) { panic("1a: ... is yours to write") }
 //	func seekExactly(...) { ... }             ->  (gone: only Get used it)
 //	import "bytes"                            ->  (gone: only seekExactly used it)
 //

@@ -50,7 +50,9 @@ func pack(files overlay.Files) ([]byte, error) {
 	}
 	archive := tar.NewWriter(zip)
 	for _, name := range files.Paths() {
-		header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Size: int64(len(files[name])), Mode: 0o644, Format: tar.FormatPAX}
+		header := &tar.Header{
+			Typeflag: tar.TypeReg, Format: tar.FormatPAX, Name: name, Size: int64(len(files[name])), Mode: 0o644,
+		}
 		if err := archive.WriteHeader(header); err != nil {
 			return nil, fmt.Errorf("pack the reference: %s: %w", name, err)
 		}
@@ -67,7 +69,8 @@ func pack(files overlay.Files) ([]byte, error) {
 // unpack reads an archive that pack made.
 func unpack(file string) (overlay.Files, error) {
 	damaged := func(err error) error {
-		return fmt.Errorf("read the reference: %s is damaged (%w): git checkout %s puts it back", file, err, referenceFile)
+		return fmt.Errorf("read the reference: %s is damaged (%w): git checkout %s puts it back",
+			file, err, referenceFile)
 	}
 	packed, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {

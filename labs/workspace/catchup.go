@@ -107,7 +107,9 @@ func (s *Space) Solution(stage course.Stage) (*Solution, error) {
 	if err != nil {
 		return nil, err
 	}
-	changes, notes, err := graft.Into(learner, graft.Course{Reference: reference, Hollow: hollow, Take: []course.Stage{stage}})
+	changes, notes, err := graft.Into(learner, graft.Course{
+		Reference: reference, Hollow: hollow, Take: []course.Stage{stage},
+	})
 	if err != nil {
 		return nil, err
 	}

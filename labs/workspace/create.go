@@ -45,7 +45,9 @@ func Files(reference overlay.Files, stages []course.Stage, from string) (overlay
 		return nil, err
 	}
 	files[recordFile] = fmt.Appendf(nil, "{\n  \"format\": %d,\n  \"from\": %q\n}\n", format, from)
-	for name, file := range map[string]string{"Makefile": "Makefile", "README.md": "README.md", "gitignore": ".gitignore"} {
+	// The template of .gitignore has another name, so that it does not count in the clone.
+	own := map[string]string{"Makefile": "Makefile", "README.md": "README.md", "gitignore": ".gitignore"}
+	for name, file := range own {
 		if files[file], err = render("template/"+name, hollow); err != nil {
 			return nil, err
 		}
@@ -163,8 +165,11 @@ func commit(ctx context.Context, dir, from string, tell func(string, ...any)) er
 		{"init", "-q", "-b", "main"},
 		{"add", "-A"},
 		// A name of its own, no signature, no hooks: it works whatever the person's configuration is.
-		{"-c", "user.name=TinyKV", "-c", "user.email=course@tinykv.invalid", "-c", "commit.gpgsign=false",
-			"-c", "core.hooksPath=/dev/null", "commit", "-q", "-m", "The starter of the TinyKV course, from stage " + from},
+		{
+			"-c", "user.name=TinyKV", "-c", "user.email=course@tinykv.invalid",
+			"-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null",
+			"commit", "-q", "-m", "The starter of the TinyKV course, from stage " + from,
+		},
 	} {
 		cmd := exec.CommandContext(ctx, "git", args...)
 		cmd.Dir = dir

@@ -2,11 +2,11 @@
 // no more.
 //
 //	clone of TinyKV                      a learner's workspace
-//	  the reference        ──Create──>     the starter: the reference with holes, and the handouts and graded tests
+//	  the reference        ──Create──>     the starter: the reference with holes, handouts and graded tests
 //	  labs/mutants                         Makefile, README.md for a learner
 //	                                       .labs/workspace.json      from which stage on it has holes; catching up
 //	                                       .labs/reference.tar.gz    the reference, for solution, catchup and proof
-//	                                       .git                      one commit, so that git diff shows the learner's work
+//	                                       .git                      one commit: git diff shows the learner's work
 //
 // What always holds:
 //

@@ -63,7 +63,8 @@ func FindFor(dir string, stages []course.Stage) (*Space, error) {
 			}
 		}
 		if filepath.Dir(root) == root {
-			return nil, fmt.Errorf("%s is in no TinyKV workspace: go to the one that make start made, or to the clone", start)
+			return nil, fmt.Errorf("%s is in no TinyKV workspace: go to the one that make start made, or to the clone",
+				start)
 		}
 	}
 }
@@ -80,15 +81,17 @@ func open(root string, stages []course.Stage) (*Space, error) {
 	var r record
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	if err := decoder.Decode(&r); err != nil {
-		return nil, fmt.Errorf("read the workspace: %s is damaged (%w): git checkout %s puts it back", recordFile, err, recordFile)
+		return nil, fmt.Errorf("read the workspace: %s is damaged (%w): git checkout %s puts it back",
+			recordFile, err, recordFile)
 	}
 	if r.Format > format {
-		return nil, fmt.Errorf("read the workspace: %s has format %d, this labs knows %d: use the labs of the workspace itself",
+		return nil, fmt.Errorf("read the workspace: %s has format %d, this labs knows %d: use the workspace's own labs",
 			recordFile, r.Format, format)
 	}
 	for _, id := range []string{r.From, r.CatchUp} {
 		if id != "" && len(course.From(stages, id)) == 0 {
-			return nil, fmt.Errorf("read the workspace: %s names stage %q, which the course does not have", recordFile, id)
+			return nil, fmt.Errorf("read the workspace: %s names stage %q, which the course does not have",
+				recordFile, id)
 		}
 	}
 	return &Space{Root: root, Learner: true, From: r.From, CatchUp: r.CatchUp, stages: stages}, nil
