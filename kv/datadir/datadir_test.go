@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-var someIDs = IDs{ClusterID: 7301194632716843551, StoreID: 1, RegionID: 2, PeerID: 3}
+// someIDs has a cluster id of 64 bits, as every second cluster has.
+var someIDs = IDs{ClusterID: 13807245923162917559, StoreID: 1, RegionID: 2, PeerID: 3}
 
 // fingerprint is the names, sizes and contents of everything below dir.
 func fingerprint(t *testing.T, dir string) string {
@@ -112,7 +113,7 @@ func TestRefusedDirectoriesAreNotTouched(t *testing.T) {
 		{"other engine", identityName, identity, "badger", ErrEngine, "--engine pebble"},
 		{"empty file", identityName, "", "pebble", ErrDamaged, identityName},
 		{"cut off", identityName, identity[:len(identity)-20], "pebble", ErrDamaged, identityName},
-		{"a digit flipped", identityName, strings.Replace(identity, "store_id = 1", "store_id = 7", 1), "pebble", ErrDamaged, identityName},
+		{"a digit flipped", identityName, strings.Replace(identity, `store_id = "1"`, `store_id = "7"`, 1), "pebble", ErrDamaged, identityName},
 		{"not text", identityName, "\x00\xff\x17", "pebble", ErrDamaged, identityName},
 	}
 	for _, c := range cases {

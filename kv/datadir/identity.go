@@ -3,13 +3,13 @@
 //	# TinyKV data directory. Made by the server; do not edit.
 //	format = 1
 //	engine = "pebble"
-//	cluster_id = 7301194632716843551
-//	store_id = 1
-//	region_id = 2
-//	peer_id = 3
+//	cluster_id = "13807245923162917559"
+//	store_id = "1"
+//	region_id = "2"
+//	peer_id = "3"
 //	checksum = "1f0c3a77"
 //
-// The checksum is the CRC-32C of everything above its line.
+// The checksum is the CRC-32C of everything above its line. Ids are quoted: a number of TOML has 63 bits, an id 64.
 
 package datadir
 
@@ -17,6 +17,7 @@ import (
 	"bytes"
 	"fmt"
 	"hash/crc32"
+	"strconv"
 
 	"github.com/BurntSushi/toml"
 )
@@ -26,10 +27,10 @@ const format = 1
 
 // IDs are the numbers that a store was given when it joined its cluster.
 type IDs struct {
-	ClusterID uint64 `toml:"cluster_id"`
-	StoreID   uint64 `toml:"store_id"`
-	RegionID  uint64 `toml:"region_id"` // of the first region, which this store brought into the cluster
-	PeerID    uint64 `toml:"peer_id"`   // of this store's peer of that region
+	ClusterID uint64
+	StoreID   uint64
+	RegionID  uint64 // of the first region, which this store brought into the cluster
+	PeerID    uint64 // of this store's peer of that region
 }
 
 // Identity says what a data directory is.
@@ -47,7 +48,7 @@ func (id Identity) encode() []byte {
 	fmt.Fprintf(&b, "# TinyKV data directory. Made by the server; do not edit.\n")
 	fmt.Fprintf(&b, "format = %d\n", format)
 	fmt.Fprintf(&b, "engine = %q\n", id.Engine)
-	fmt.Fprintf(&b, "cluster_id = %d\nstore_id = %d\nregion_id = %d\npeer_id = %d\n",
+	fmt.Fprintf(&b, "cluster_id = \"%d\"\nstore_id = \"%d\"\nregion_id = \"%d\"\npeer_id = \"%d\"\n",
 		id.ClusterID, id.StoreID, id.RegionID, id.PeerID)
 	fmt.Fprintf(&b, "checksum = %q\n", checksum(b.Bytes()))
 	return b.Bytes()
@@ -71,12 +72,30 @@ func decodeIdentity(data []byte) (Identity, error) {
 		Format   int
 		Engine   string
 		Checksum string
-		IDs
+
+		ClusterID quoted `toml:"cluster_id"`
+		StoreID   quoted `toml:"store_id"`
+		RegionID  quoted `toml:"region_id"`
+		PeerID    quoted `toml:"peer_id"`
 	}
 	if _, err := toml.Decode(string(data), &file); err != nil || file.Checksum != checksum(sealed) {
 		return Identity{}, errDamaged
 	}
-	return Identity{Engine: file.Engine, IDs: file.IDs}, nil
+	ids := IDs{
+		ClusterID: uint64(file.ClusterID), StoreID: uint64(file.StoreID),
+		RegionID: uint64(file.RegionID), PeerID: uint64(file.PeerID),
+	}
+	return Identity{Engine: file.Engine, IDs: ids}, nil
+}
+
+// quoted is a number of 64 bits that stands in the file as a string.
+type quoted uint64
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (q *quoted) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 10, 64)
+	*q = quoted(n)
+	return err
 }
 
 func checksum(p []byte) string {
