@@ -22,8 +22,8 @@ import (
 )
 
 // playGreeting tells what to try. The address is for who wants to come with a client of their own.
-const playGreeting = `A TinyKV of your own, with the scheduler at %s. It is gone, with all its data, when you leave.
-Try: put a 1 · get a · scan          and then: put "hello world" \x00\xff · regions · status
+const playGreeting = `TinyKV runs here until you leave, its scheduler at %s. All data is gone then.
+Try:  put a 1    get a    scan    put "hello world" \x00\xff    regions    status
 Tab completes, help lists all, help put explains one; quit or ctrl-D leaves.
 `
 
@@ -55,7 +55,8 @@ It takes commands from a pipe, too; then the exit status is 1 if one of them fai
 
 // play runs a server and a shell, and leaves nothing behind.
 func play(ctx context.Context, engine string, t terminal, asJSON bool) (err error) {
-	// From the first file on a signal must lead through the end of this function. SIGHUP comes when the terminal's window is closed.
+	// From the first file on a signal must lead through the end of this function. SIGHUP comes when the terminal's
+	// window is closed.
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	dir, err := os.MkdirTemp("", "tinykv-play-")

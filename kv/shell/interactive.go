@@ -24,8 +24,13 @@ type Interactive struct {
 
 // RunInteractive reads commands from the terminal until quit, ctrl-D, ctrl-C at an empty prompt, or the end of ctx.
 func (s *Shell) RunInteractive(ctx context.Context, how Interactive) error {
+	typed := 0 // characters on the line; readline does not return them with an interrupt
 	rl, err := readline.NewFromConfig(&readline.Config{
 		Prompt: how.Prompt, HistoryFile: writable(how.HistoryFile), AutoComplete: completer{s}, HistorySearchFold: true,
+		Listener: func(line []rune, _ int, _ rune) ([]rune, int, bool) {
+			typed = len(line)
+			return nil, 0, false
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("cannot use this terminal (%w): send commands through a pipe instead", err)
@@ -39,7 +44,7 @@ func (s *Shell) RunInteractive(ctx context.Context, how Interactive) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, readline.ErrInterrupt) && line != "":
+		case errors.Is(err, readline.ErrInterrupt) && typed > 0:
 			continue // the line is thrown away
 		case errors.Is(err, readline.ErrInterrupt), errors.Is(err, io.EOF):
 			return nil
