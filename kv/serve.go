@@ -1,6 +1,6 @@
 // A server: its parts, put together and taken apart again.
 //
-//	start:  ports ─► data directory ─► engine ─► scheduler ─► storage, gRPC, status page ─► known to the scheduler ─► ready
+//	start:  ports ─► identity, records, engine ─► scheduler ─► storage, gRPC, status page ─► known to scheduler ─► ready
 //	stop:   no new requests ─► those in flight end ─► reports, sweep ─► scheduler ─► write queue ─► engine
 //
 // The ports come first, because whoever can't have them must not have touched the disk.
@@ -78,11 +78,16 @@ func startServer(ctx context.Context, o serveOptions) (_ *running, err error) {
 	if err != nil {
 		return nil, err
 	}
+	// Both kinds of files are looked at before either is written.
+	records, err := r.openRecords(dir)
+	if err != nil {
+		return nil, err
+	}
 	db, err := r.openEngine(dir, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.startScheduler(dir, ports.scheduler); err != nil {
+	if err := r.startScheduler(records, ports.scheduler); err != nil {
 		return nil, err
 	}
 	m, err := r.join(ctx, dir, db)
@@ -216,14 +221,19 @@ func (r *running) openStore(db engine.Engine, m *membership) *standalone.Store {
 	return store
 }
 
-func (r *running) startScheduler(dir *datadir.Dir, lis net.Listener) error {
-	storage, err := scheduler.OpenDir(dir.Scheduler())
+// openRecords opens what the scheduler keeps on disk.
+func (r *running) openRecords(dir *datadir.Dir) (*scheduler.DirStorage, error) {
+	records, err := scheduler.OpenDir(dir.Scheduler())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r.onClose(func(context.Context) error { return storage.Close() })
+	r.onClose(func(context.Context) error { return records.Close() })
+	return records, nil
+}
+
+func (r *running) startScheduler(records *scheduler.DirStorage, lis net.Listener) error {
 	sched, err := scheduler.New(scheduler.Options{
-		Storage: storage, AdvertiseURLs: []string{"http://" + r.schedulerAddr}, Logger: r.log,
+		Storage: records, AdvertiseURLs: []string{"http://" + r.schedulerAddr}, Logger: r.log,
 	})
 	if err != nil {
 		return err
