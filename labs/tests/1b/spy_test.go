@@ -40,6 +40,7 @@ type counts struct {
 	snapshots, closedSnapshots int
 	iterators, closedIterators int
 	gets, moves, writes        int
+	faults                     int // reads that failed on request
 }
 
 func newSpy() *spy {
@@ -123,6 +124,12 @@ func (s *spy) read(count *int) {
 	}
 }
 
+func (s *spy) failed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count.faults++
+}
+
 type spySnapshot struct {
 	s    *spy
 	snap engine.Snapshot
@@ -131,6 +138,7 @@ type spySnapshot struct {
 func (v *spySnapshot) Get(cf engine.CF, key []byte) ([]byte, error) {
 	v.s.read(&v.s.count.gets)
 	if err := v.s.getErr; err != nil {
+		v.s.failed()
 		return nil, err
 	}
 	return v.snap.Get(cf, key)
@@ -138,6 +146,7 @@ func (v *spySnapshot) Get(cf engine.CF, key []byte) ([]byte, error) {
 
 func (v *spySnapshot) Iterator(cf engine.CF, opts engine.IterOptions) (engine.Iterator, error) {
 	if err := v.s.itErr; err != nil {
+		v.s.failed()
 		return nil, err
 	}
 	it, err := v.snap.Iterator(cf, opts)
@@ -175,6 +184,7 @@ func (i *spyIterator) move(step func() bool) bool {
 	i.moves++
 	if i.s.breakAt > 0 && i.moves >= i.s.breakAt {
 		i.err = errDisk
+		i.s.failed()
 	}
 	ok := i.err == nil && step()
 	i.spoil()

@@ -196,10 +196,13 @@ func TestFailedReadsAreTold(t *testing.T) {
 			d.say("%s, while %s", c.name, fault.name)
 			r, err := c.do(d)
 			fault.set(d.store, false)
-			if tr := troubleOf(r, err); !tr.any() {
+			n, _ := d.store.counted()
+			if tr := troubleOf(r, err); n.faults > 0 && !tr.any() {
 				d.broken("an error", fmt.Sprintf("a result: %s", strings.Join(strings.Fields(fmt.Sprint(r)), " ")))
+			} else if got, ok := r.(*kvrpcpb.RawGetResponse); ok && tr.any() && (got.GetNotFound() || got.GetValue() != nil) {
+				d.broken("an error alone: whether there is a value is not known", fmt.Sprint(got))
 			}
-			if n, _ := d.store.counted(); n.writes > 0 {
+			if n.faults > 0 && n.writes > 0 {
 				d.broken("nothing is written: the value to compare with is not known", fmt.Sprintf("%d batches", n.writes))
 			}
 			d.settled()
