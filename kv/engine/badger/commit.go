@@ -10,6 +10,7 @@
 package badger
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -36,19 +37,14 @@ func (e *Engine) commit(batches []*engine.Batch) error {
 		return fmt.Errorf("%w: %w", engine.ErrFailed, err)
 	}
 	txn := e.db.NewTransaction(true)
-	defer txn.Discard()
-	for _, b := range batches {
-		if err := stageBatch(txn, b); errors.Is(err, engine.ErrTooLarge) {
+	if err := e.stage(txn, batches); err != nil {
+		txn.Discard()
+		if errors.Is(err, engine.ErrTooLarge) {
 			return err
-		} else if err != nil {
-			return e.fail(err)
 		}
-	}
-	number := binary.BigEndian.AppendUint64(nil, e.sequence+1)
-	if err := txn.Set(append([]byte{}, sequenceKey...), number); err != nil {
 		return e.fail(err)
 	}
-	if err := watch(e.commitTimeout, txn.Commit); err != nil {
+	if err := watch(e.commitTimeout, txn.Commit); err != nil { // Commit discards txn, and if it hangs it still uses it
 		return e.fail(err)
 	}
 	if got, err := readSequence(e.db); err != nil || got != e.sequence+1 {
@@ -56,6 +52,16 @@ func (e *Engine) commit(batches []*engine.Batch) error {
 	}
 	e.sequence++
 	return nil
+}
+
+// stage puts batches and the sequence number into txn.
+func (e *Engine) stage(txn *badger.Txn, batches []*engine.Batch) error {
+	for _, b := range batches {
+		if err := stageBatch(txn, b); err != nil {
+			return err
+		}
+	}
+	return txn.Set(bytes.Clone(sequenceKey), binary.BigEndian.AppendUint64(nil, e.sequence+1))
 }
 
 // watch runs f and waits at most so long for it. The goroutine of one that hangs is lost.

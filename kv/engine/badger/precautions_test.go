@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tinykv/kv/engine"
+	"tinykv/kv/engine/enginetest"
 )
 
 // TestFailedSyncIsNotAcknowledged makes the sync of badger's log fail: badger's Commit says nil.
@@ -96,9 +97,7 @@ func TestOldSnapshotFindsItsKeys(t *testing.T) {
 	for range rounds {
 		b.Reset()
 		for i := range keys {
-			for j := range value {
-				value[j] = byte(rng.Uint32())
-			}
+			enginetest.Noise(rng, value)
 			b.Put(engine.Default, key(i), value)
 		}
 		if err := e.Write(&b, engine.Synced); err != nil {

@@ -20,9 +20,7 @@ func Fuzz(f *testing.F, pkg string, fresh Factory) {
 	for seed := range uint64(seeds) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		program := make([]byte, programBytes)
-		for i := range program {
-			program[i] = byte(rng.Uint32())
-		}
+		Noise(rng, program)
 		f.Add(program)
 	}
 	e, err := fresh(f)()

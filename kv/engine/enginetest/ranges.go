@@ -68,9 +68,7 @@ var rangeCases = []Case{
 			var b engine.Batch
 			for i := range half >> 10 {
 				value := make([]byte, 1<<10)
-				for j := range value {
-					value[j] = byte(rng.Uint32())
-				}
+				Noise(rng, value)
 				b.Put(engine.Default, fmt.Appendf(nil, "%s%05d", first, i), value)
 			}
 			w.did("Write 1 MiB of keys that begin with %s", first)

@@ -59,9 +59,7 @@ func oldSnapshot(w *world) {
 	for round := range rounds {
 		b.Reset()
 		for i := range keys {
-			for j := range value {
-				value[j] = byte(rng.Uint32()) // nothing that compression could shrink
-			}
+			Noise(rng, value)
 			if round%5 == 4 && i%3 == 0 {
 				b.Delete(engine.Default, []byte(key(i)))
 			} else {

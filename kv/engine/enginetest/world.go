@@ -4,8 +4,10 @@ package enginetest
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -343,6 +345,16 @@ func showDurability(d engine.Durability) string {
 		return "Synced"
 	}
 	return "Buffered"
+}
+
+// Noise fills p with bytes that do not compress.
+func Noise(rng *rand.Rand, p []byte) {
+	for ; len(p) >= 8; p = p[8:] {
+		binary.LittleEndian.PutUint64(p, rng.Uint64())
+	}
+	for i := range p {
+		p[i] = byte(rng.Uint32())
+	}
 }
 
 func fill(n int, c byte) string { return string(bytes.Repeat([]byte{c}, n)) }

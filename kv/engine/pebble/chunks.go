@@ -14,6 +14,7 @@
 package pebble
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -101,6 +102,8 @@ func verifyLog(d vfsDir, name string) error {
 		}
 		bad = end
 	}
+	used := len(bytes.TrimRight(content, "\x00")) // the rest is preallocated, but for the zeros that a chunk may end in
+	content = content[:min(used+blockBytes, len(content))]
 	for later := bad + 1; later < len(content); later++ {
 		start, _, ok := goodChunk(content, later, logHeader)
 		if ok && logNumber(content, start) == number && binary.LittleEndian.Uint64(content[start+11:]) > uint64(bad) {

@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"tinykv/kv/engine"
+	"tinykv/kv/engine/enginetest"
 	"tinykv/kv/engine/pebble"
 )
 
@@ -194,10 +195,9 @@ func key(i int) []byte { return fmt.Appendf(nil, "key%04d", i) }
 // write puts pair i in a batch with a mark, synced, with a value that does not compress.
 func write(e engine.Engine, i, size int) error {
 	rng := rand.New(rand.NewPCG(uint64(i), 0))
-	value := fmt.Appendf(make([]byte, 0, size+8), "%04d", i)
-	for len(value) < size {
-		value = append(value, byte(rng.Uint32()))
-	}
+	value := make([]byte, size)
+	enginetest.Noise(rng, value)
+	copy(value, fmt.Sprintf("%04d", i))
 	var b engine.Batch
 	b.Put(engine.Default, key(i), value)
 	b.Put(engine.Write, key(i), value[:4])
