@@ -26,8 +26,9 @@ func init() {
 	command := &cobra.Command{
 		Use:   "grade DIR",
 		Short: "Grade a learner's tree with pristine tests (for instructors)",
-		Long: `Grade a learner's tree: the code of the packages that the course asks to be written is taken from DIR, and everything
-else from the tree that labs stands in. So edited tests, helpers and build files change nothing. DIR is only read.
+		Long: `Grade a learner's tree: the code of the packages that the course asks to be written is taken from DIR,
+and everything else from the tree that labs stands in. So edited tests, helpers and build files change nothing. DIR is
+only read.
 
 A hidden pack is a directory with tests that the learner has not seen and a pack.toml that says what they are worth:
 
@@ -38,9 +39,11 @@ A hidden pack is a directory with tests that the learner has not seen and a pack
   stage = "1a"
   package = "."
 
-The code of strangers runs as you. Grade it in a container without network: go doc ./labs/grade says what is not defended.`,
-		Example: "  labs grade ../alice --json alice.json\n  labs grade ../alice --stages 1a,1b --hidden ../midterm --gradescope results.json",
-		Args:    cobra.ExactArgs(1),
+The code of strangers runs as you. Grade it in a container without network: go doc ./labs/grade says what is not
+defended.`,
+		Example: "  labs grade ../alice --json alice.json\n" +
+			"  labs grade ../alice --stages 1a,1b --hidden ../midterm --gradescope results.json",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			here, err := workspace.Find(".")
 			if err != nil {

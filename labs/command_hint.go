@@ -29,7 +29,8 @@ func init() {
 		Short: "List the questions of a stage (1a), or help with one of them (1a.2), a little at a time",
 		Long: `List the questions that people have who are stuck in a stage, or help with one of them.
 
-Each hint has three tiers: a nudge, an idea and the way. Without --tier you see the tiers you have seen before, or the nudge.`,
+Each hint has three tiers: a nudge, an idea and the way. Without --tier you see the tiers you have
+seen before, or the nudge.`,
 		Example: "  labs hint 1a\n  labs hint 1a.2\n  labs hint 1a.2 --tier 2",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -131,7 +132,8 @@ func showTiers(w io.Writer, root string, h hint.Hint, seen hint.Seen, tier int) 
 		return err
 	}
 	if last < len(hint.Tiers) {
-		fmt.Fprintf(w, "Still stuck? The %s: go run ./labs hint %s --tier %d\n", strings.ToLower(hint.Tiers[last]), h.ID(), last+1)
+		fmt.Fprintf(w, "Still stuck? The %s: go run ./labs hint %s --tier %d\n", strings.ToLower(hint.Tiers[last]), h.ID(),
+			last+1)
 	}
 	return seen.Show(root, h.ID(), last)
 }

@@ -26,9 +26,10 @@ func init() {
 	register(corpusCommand("mutants", mutant.Mutants, "Run wrong programs against the graded tests: each must be killed",
 		`Run the wrong programs of labs/mutants against the graded tests of their stage: each must make a test fail.
 
-A mutant that survives is a hole in the tests. The exit status is 0 only if all were killed, or carry a reason why no test
-can see them.`))
-	register(corpusCommand("variants", mutant.Variants, "Run right programs of another design against the graded tests: each must pass",
+A mutant that survives is a hole in the tests. The exit status is 0 only if all were killed, or carry a
+reason why no test can see them.`))
+	register(corpusCommand("variants", mutant.Variants,
+		"Run right programs of another design against the graded tests: each must pass",
 		`Run the right programs of labs/variants against the graded tests of their stage: all tests must pass.
 
 A variant that is rejected shows a test that demands more than the contract says.`))
@@ -50,9 +51,11 @@ func corpusCommand(name string, kind mutant.Kind, short, long string) *cobra.Com
 				return err
 			}
 			if here.Learner {
-				return fmt.Errorf("a workspace has no %s, they would give the solution away: run this in the tree of the course", name)
+				return fmt.Errorf("a workspace has no %s, they would give the solution away: run this in the tree of the course",
+					name)
 			}
-			run := corpusRun{cmd: cmd, root: here.Root, kind: kind, only: only, jobs: jobs, every: every, killers: readKillers(here.Root)}
+			run := corpusRun{cmd: cmd, root: here.Root, kind: kind, only: only, jobs: jobs, every: every,
+				killers: readKillers(here.Root)}
 			results, err := run.all(stages)
 			if err != nil {
 				return err
@@ -129,7 +132,8 @@ func (c corpusRun) stage(s course.Stage, entries []mutant.Entry) ([]mutant.Resul
 			defer mu.Unlock()
 			done++
 			c.killers.note(r)
-			c.tell(out, fmt.Sprintf("%s %d/%d  %s: %s %s", s.ID, done, len(entries), r.Entry.Name, r.Verdict, r.Test), done == len(entries))
+			c.tell(out, fmt.Sprintf("%s %d/%d  %s: %s %s", s.ID, done, len(entries), r.Entry.Name, r.Verdict, r.Test),
+				done == len(entries))
 		},
 	})
 }
@@ -154,7 +158,8 @@ func writeCorpusJSON(file string, kind mutant.Kind, results []mutant.Result) err
 	return firstError(mutant.JSON(out, kind, results), out.Close())
 }
 
-// killers remembers which test killed a mutant the last time. It only saves time, so nothing that goes wrong with it matters.
+// killers remembers which test killed a mutant the last time. It only saves time, so nothing that goes wrong with it
+// matters.
 type killers map[string]string
 
 const killersFile = ".labs/killers.json"

@@ -43,7 +43,8 @@ written yet is told by name and file. The exit status is 0 only if every test pa
 		},
 	}
 	f.add(command)
-	command.Flags().StringVar(&f.run, "run", "", "run only the `test` of this name, or those that match this regular expression")
+	command.Flags().StringVar(&f.run, "run", "",
+		"run only the `test` of this name, or those that match this regular expression")
 	command.Flags().BoolVar(&f.race, "race", false, "build with the race detector (slower, needs a C compiler)")
 	register(command)
 }

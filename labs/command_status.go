@@ -37,7 +37,8 @@ A stage is marked "files changed since" if one of the Go files that its tests ar
 			lines := last.Lines(stages, func(s course.Stage) string { return fingerprint(here, s) })
 			out := cmd.OutOrStdout()
 			if !here.Learner {
-				fmt.Fprintln(out, "This is the reference tree, in which nothing is left to write. For a workspace: make start DIR=../my-tinykv")
+				fmt.Fprintln(out,
+					"This is the reference tree, in which nothing is left to write. For a workspace: make start DIR=../my-tinykv")
 			}
 			if err := report.Board(out, lines); err != nil {
 				return err

@@ -23,8 +23,8 @@ func init() {
 	command := &cobra.Command{
 		Use:   "watch STAGE...",
 		Short: "Run the graded tests of stages again whenever you save a file they depend on",
-		Long: `Run the graded tests of stages, and again whenever a file is saved that they depend on. The tests that failed the last time
-run first. A run that a save makes stale is stopped. End it with ctrl-C.`,
+		Long: `Run the graded tests of stages, and again whenever a file is saved that they depend on. The tests that
+failed the last time run first. A run that a save makes stale is stopped. End it with ctrl-C.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			stages, err := course.Select(args...)
@@ -46,7 +46,8 @@ run first. A run that a save makes stale is stopped. End it with ctrl-C.`,
 		},
 	}
 	f.add(command)
-	command.Flags().StringVar(&f.run, "run", "", "run only the `test` of this name, or those that match this regular expression")
+	command.Flags().StringVar(&f.run, "run", "",
+		"run only the `test` of this name, or those that match this regular expression")
 	register(command)
 }
 
@@ -59,8 +60,8 @@ type watcher struct {
 	files  interface{ Watch(dirs []string) }
 }
 
-// run looks anew at which directories matter, since imports may have changed, and grades. Trouble is told and not the end: the
-// next save may mend it.
+// run looks anew at which directories matter, since imports may have changed, and grades. Trouble is told and not the
+// end: the next save may mend it.
 func (w watcher) run(ctx context.Context, changed []string) {
 	w.files.Watch(w.dirs())
 	if isTerminal(w.out) {

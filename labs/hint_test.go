@@ -16,7 +16,8 @@ func TestHintsComeOneTierAtATime(t *testing.T) {
 	stage := course.Stages()[0]
 	root := t.TempDir()
 	handout := fmt.Sprintf("# %s\n\n## Hints\n\n### Hint %s.1: Why?\n<details><summary>Nudge</summary>because</details>\n"+
-		"<details><summary>Idea</summary>think</details>\n<details><summary>Way</summary>write</details>\n", stage.Title, stage.ID)
+		"<details><summary>Idea</summary>think</details>\n<details><summary>Way</summary>write</details>\n", stage.Title,
+		stage.ID)
 	if err := (overlay.Files{stage.Handout: []byte(handout)}).WriteTo(root); err != nil {
 		t.Fatal(err)
 	}
@@ -39,13 +40,15 @@ func TestHintsComeOneTierAtATime(t *testing.T) {
 	if got := show(one, 2); !strings.Contains(got, "think") || strings.Contains(got, "because") {
 		t.Errorf("tier 2 is\n%s", got)
 	}
-	if got := show(one, 0); !strings.Contains(got, "because") || !strings.Contains(got, "think") || strings.Contains(got, "write") {
+	if got := show(one, 0); !strings.Contains(got, "because") || !strings.Contains(got, "think") || strings.Contains(got,
+		"write") {
 		t.Errorf("without a tier, what was seen is shown; it is\n%s", got)
 	}
 	if got := show(stage.ID, 0); !strings.Contains(got, "●●○") {
 		t.Errorf("the list does not remember:\n%s", got)
 	}
-	for word, want := range map[string]string{stage.ID + ".9": "has no hint", "9z": "there is no stage", "1": "more than one stage"} {
+	for word, want := range map[string]string{stage.ID + ".9": "has no hint", "9z": "there is no stage",
+		"1": "more than one stage"} {
 		if err := showHint(&bytes.Buffer{}, root, word, 0); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("hint %s: error %v, want %q", word, err, want)
 		}

@@ -39,7 +39,8 @@ func (f *runFlags) add(c *cobra.Command) {
 	flags := c.Flags()
 	flags.IntVar(&f.jobs, "jobs", grade.DefaultJobs, "tests to run at a time")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "show all that a failing test printed")
-	flags.StringVar(&f.json, "json", "", "write the report to this `file`, as labs/report/schema/report.schema.json describes it")
+	flags.StringVar(&f.json, "json", "",
+		"write the report to this `file`, as labs/report/schema/report.schema.json describes it")
 	flags.StringVar(&f.junit, "junit", "", "write the report to this `file` as JUnit's XML")
 	flags.StringVar(&f.gradescope, "gradescope", "", "write the report to this `file` as Gradescope's results.json")
 }
@@ -108,7 +109,8 @@ func isTerminal(w io.Writer) bool {
 }
 
 // runStages grades the stages of a tree, shows how it goes, and remembers the results in it.
-func runStages(ctx context.Context, w io.Writer, here *workspace.Space, f runFlags, opts grade.Options) (*grade.Report, error) {
+func runStages(ctx context.Context, w io.Writer, here *workspace.Space, f runFlags,
+	opts grade.Options) (*grade.Report, error) {
 	only, err := f.only(opts.Stages)
 	if err != nil {
 		return nil, err
@@ -161,7 +163,8 @@ func fingerprint(here *workspace.Space, s course.Stage) string {
 	return word
 }
 
-// catchUp returns what catching up lays over the tree for each stage, and tells the learner what there is to tell, each note once.
+// catchUp returns what catching up lays over the tree for each stage, and tells the learner what there is to tell,
+// each note once.
 func catchUp(w io.Writer, here *workspace.Space, stages []course.Stage) (map[string]overlay.Files, error) {
 	all := map[string]overlay.Files{}
 	told := map[string]bool{}

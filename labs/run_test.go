@@ -31,7 +31,8 @@ var sumStage = course.Stage{
 
 const (
 	sumHole  = "package sum\n\n// Of adds.\nfunc Of(n ...int) int { panic(\"9a: Of is yours to write\") }\n"
-	sumRight = "package sum\n\n// Of adds.\nfunc Of(n ...int) (s int) {\n\tfor _, x := range n {\n\t\ts += x\n\t}\n\treturn s\n}\n"
+	sumRight = "package sum\n\n// Of adds.\nfunc Of(n ...int) (s int) {\n" +
+		"\tfor _, x := range n {\n\t\ts += x\n\t}\n\treturn s\n}\n"
 	sumWrong = "package sum\n\n// Of adds.\nfunc Of(n ...int) int {\n\treturn 0\n}\n"
 	sumTests = `package stage9a_test
 
@@ -115,7 +116,8 @@ func TestARunIsRememberedAndReported(t *testing.T) {
 	if lines[0].Note != "files changed since" {
 		t.Errorf("status after an edit: %+v, want a note that files changed", lines[0])
 	}
-	if r, err = runStages(t.Context(), &out, here, runFlags{jobs: 2}, grade.Options{Stages: []course.Stage{sumStage}}); err != nil || !r.Passed() {
+	if r, err = runStages(t.Context(), &out, here, runFlags{jobs: 2},
+		grade.Options{Stages: []course.Stage{sumStage}}); err != nil || !r.Passed() {
 		t.Fatalf("the mended tree does not pass (%v):\n%s", err, out.String())
 	}
 	if _, err := os.Stat(filepath.Join(here.Root, outputDir, "9a/TestTwo.txt")); !errors.Is(err, os.ErrNotExist) {
@@ -125,7 +127,8 @@ func TestARunIsRememberedAndReported(t *testing.T) {
 
 func TestRunSelectsByNameOrPattern(t *testing.T) {
 	stages := []course.Stage{sumStage}
-	for pattern, want := range map[string][]string{"": {"TestTwo", "TestNone", "TestSlow"}, "TestTwo": {"TestTwo"}, "o": {"TestTwo", "TestNone", "TestSlow"}} {
+	for pattern, want := range map[string][]string{"": {"TestTwo", "TestNone", "TestSlow"}, "TestTwo": {"TestTwo"},
+		"o": {"TestTwo", "TestNone", "TestSlow"}} {
 		f := runFlags{run: pattern}
 		re, err := f.only(stages)
 		if err != nil {
@@ -149,13 +152,15 @@ func TestAnInstructorsGradeWithAHiddenPack(t *testing.T) {
 	theCourse, learner, pack := sumTree(t, sumHole), sumTree(t, sumRight), t.TempDir()
 	err := overlay.Files{
 		grade.PackFile: []byte("name = \"final\"\n[[test]]\nname = \"TestThree\"\npoints = 4\nstage = \"9a\"\n"),
-		"three_test.go": []byte("package final\n\nimport (\n\t\"testing\"\n\n\t\"example.com/tiny/sum\"\n)\n\nfunc TestThree(t *testing.T) {\n" +
+		"three_test.go": []byte("package final\n\nimport (\n\t\"testing\"\n\n\t\"example.com/tiny/sum\"\n)\n\n" +
+			"func TestThree(t *testing.T) {\n" +
 			"\tif sum.Of(1, 1, 1) != 3 {\n\t\tt.Fatal(\"not 3\")\n\t}\n}\n"),
 	}.WriteTo(pack)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(learner.Root, "labs/tests/9a/sum_test.go"), []byte("package nonsense"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(learner.Root, "labs/tests/9a/sum_test.go"), []byte("package nonsense"),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "results.json")

@@ -55,8 +55,8 @@ func (b *binary) unchanged() bool {
 	return err == nil && sum == b.sum
 }
 
-// compile builds the tests of a stage into the file out. buildErr is what the learner's code (or tests) did wrong, in the compiler's
-// words; err is trouble of the grader itself.
+// compile builds the tests of a stage into the file out. buildErr is what the learner's code (or tests) did wrong, in
+// the compiler's words; err is trouble of the grader itself.
 func compile(ctx context.Context, opts Options, s *stageRun, out string) (b *binary, buildErr string, err error) {
 	dir := filepath.Join(opts.Root, filepath.FromSlash(s.TestDir))
 	sources, err := readTestSources(opts.Root, s.TestDir, s.changes)
@@ -120,9 +120,9 @@ func missingC(ctx context.Context, opts Options) string {
 	}
 }
 
-// buildEnv is the environment of the go command. A go.work above the tree, flags of the user's environment: nothing outside the
-// tree has a say in what is built. PWD keeps the root's name as it was given, by which the overlay goes, where a symbolic link
-// leads to it.
+// buildEnv is the environment of the go command. A go.work above the tree, flags of the user's environment: nothing
+// outside the tree has a say in what is built. PWD keeps the root's name as it was given, by which the overlay goes,
+// where a symbolic link leads to it.
 func buildEnv(opts Options) []string {
 	return append(append(os.Environ(), "GOWORK=off", "GOFLAGS=", "PWD="+opts.Root), opts.Env...)
 }
@@ -178,10 +178,12 @@ func trimBuildMessage(text, root string) string {
 type testSources struct {
 	pkg   string
 	tests map[string]bool
-	logs  map[string]bool // "file.go:12" of calls that only log, so that their output is not taken for the reason of a failure
+	// "file.go:12" of calls that only log, so that their output is not taken for the reason of a failure
+	logs map[string]bool
 }
 
-// readTestSources parses the test files of a directory, as the overlay has them. It refuses a TestMain: the guard is the only one.
+// readTestSources parses the test files of a directory, as the overlay has them. It refuses a TestMain: the guard is
+// the only one.
 func readTestSources(root, dir string, changes overlay.Files) (*testSources, error) {
 	files := overlay.Files{}
 	entries, err := os.ReadDir(filepath.Join(root, filepath.FromSlash(dir)))
@@ -256,8 +258,9 @@ func isTestName(name string) bool {
 	return ok && (rest == "" || !unicode.IsLower(first))
 }
 
-// The guard is compiled into every test binary. It runs the tests and then prints a word that only this build knows, together
-// with the exit status. A process that ends in any other way, or any text that a program prints, is not proof of a pass.
+// The guard is compiled into every test binary. It runs the tests and then prints a word that only this build knows,
+// together with the exit status. A process that ends in any other way, or any text that a program prints, is not proof
+// of a pass.
 const guardSource = `package %s
 
 import (
@@ -327,7 +330,8 @@ func newPlace(opts Options, stage course.Stage, sources *testSources) place {
 	return p
 }
 
-// modulePath reads the path of the module from its go.mod; empty if there is none, which the go command will complain about.
+// modulePath reads the path of the module from its go.mod; empty if there is none, which the go command will complain
+// about.
 func modulePath(root string) string {
 	data, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if err != nil {

@@ -1,4 +1,5 @@
-// Every kind of ending, shown with a real test binary: one run over the synthetic tree, then questions about its report.
+// Every kind of ending, shown with a real test binary: one run over the synthetic tree, then questions about its
+// report.
 
 package grade_test
 
@@ -88,8 +89,10 @@ func TestEveryEndingIsJudged(t *testing.T) {
 		{"TestAnything", grade.NotBuilt, 0, `^the stage's tests do not compile$`},
 	} {
 		got := find(t, report, want.test)
-		if got.Outcome != want.outcome || got.Points != want.points || !regexp.MustCompile(want.message).MatchString(got.Message) {
-			t.Errorf("%s: %s, %d points, %q\nwant %s, %d points, %q\noutput:\n%s", want.test, got.Outcome, got.Points, got.Message,
+		if got.Outcome != want.outcome || got.Points != want.points ||
+			!regexp.MustCompile(want.message).MatchString(got.Message) {
+			t.Errorf("%s: %s, %d points, %q\nwant %s, %d points, %q\noutput:\n%s", want.test, got.Outcome, got.Points,
+				got.Message,
 				want.outcome, want.points, want.message, got.Output)
 		}
 	}
@@ -165,7 +168,8 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 }
 
-// waitGone waits until a killed process is gone from the table of processes, which its new parent decides. A zombie is gone.
+// waitGone waits until a killed process is gone from the table of processes, which its new parent decides. A zombie is
+// gone.
 func waitGone(pid int) error {
 	deadline := time.Now().Add(5 * time.Second)
 	for {
@@ -184,11 +188,12 @@ func waitGone(pid int) error {
 func TestNothingIsToldOfAnInterruptedBuild(t *testing.T) {
 	sharedRun(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	report, err := grade.Run(ctx, grade.Options{Root: shared.root, Stages: []course.Stage{stage9a}, Observe: func(e grade.Event) {
-		if e.Building {
-			cancel()
-		}
-	}})
+	report, err := grade.Run(ctx, grade.Options{Root: shared.root, Stages: []course.Stage{stage9a},
+		Observe: func(e grade.Event) {
+			if e.Building {
+				cancel()
+			}
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +212,8 @@ func TestAMissingCCompilerIsToldAsSuch(t *testing.T) {
 		"CC=a-compiler-that-is-not-there": "this stage needs a C compiler, and a-compiler-that-is-not-there is not there",
 	} {
 		report, err := grade.Run(t.Context(), grade.Options{
-			Root: shared.root, Stages: []course.Stage{stage}, Only: regexp.MustCompile("^TestPasses$"), Env: []string{"CGO_ENABLED=1", env},
+			Root: shared.root, Stages: []course.Stage{stage}, Only: regexp.MustCompile("^TestPasses$"),
+			Env: []string{"CGO_ENABLED=1", env},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -226,7 +232,8 @@ func TestAChangedTreeIsSeenInItsFingerprint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(dirs, []string{"labs/tests/9a", "box"}) || !slices.Equal(files, []string{"box/box.go", "labs/tests/9a/box_test.go"}) {
+	if !slices.Equal(dirs, []string{"labs/tests/9a", "box"}) || !slices.Equal(files, []string{"box/box.go",
+		"labs/tests/9a/box_test.go"}) {
 		t.Errorf("directories %v, files %v; want those of the test and of package box", dirs, files)
 	}
 	change := func(name, content string) {

@@ -1,4 +1,5 @@
-// Judge: what a test process did is turned into an outcome and a message. A function of values, so that every case is a table test.
+// Judge: what a test process did is turned into an outcome and a message. A function of values, so that every case is
+// a table test.
 
 package grade
 
@@ -66,8 +67,8 @@ func judge(e execution, p place) verdict {
 	return verdict{outcome: Failed, message: failureMessage(e, p)}
 }
 
-// passed is the whole condition of a pass. Text that the code under test prints can forge the event, but not the proof; and
-// the proof with status 0 says that nothing failed, but not that the test ran.
+// passed is the whole condition of a pass. Text that the code under test prints can forge the event, but not the
+// proof; and the proof with status 0 says that nothing failed, but not that the test ran.
 func passed(e execution) bool {
 	return e.proved && e.proofCode == 0 && e.exit == 0 && !e.timedOut && e.memory == 0 && e.processes == 0 &&
 		e.passes == 1 && e.fails == 0 && e.skips == 0
@@ -77,7 +78,8 @@ func passed(e execution) bool {
 const raceExit = 66
 
 var (
-	holePanic  = regexp.MustCompile(`\b([0-9][a-z]*): (\S+) is yours to write`) // all that course.ParsePanicText would find one by one
+	// all that course.ParsePanicText would find one by one
+	holePanic  = regexp.MustCompile(`\b([0-9][a-z]*): (\S+) is yours to write`)
 	panicLine  = regexp.MustCompile(`(?m)^(panic|fatal error): (.*)$`)
 	raceLine   = regexp.MustCompile(`(?m)^WARNING: DATA RACE$`)
 	recovered  = regexp.MustCompile(` \[recovered[^\]]*\]$`) // package testing catches a panic and throws it again
@@ -105,8 +107,8 @@ func findHoles(output string, p place) []string {
 	return holes
 }
 
-// firstFrame is the first position in a stack trace that lies in the learner's module and not in its tests, else the first in
-// its tests.
+// firstFrame is the first position in a stack trace that lies in the learner's module and not in its tests, else the
+// first in its tests.
 func (p place) firstFrame(trace string) (file, line string) {
 	for _, m := range traceFile.FindAllStringSubmatch(trace, -1) {
 		name, ours := strings.CutPrefix(m[1], p.module+"/")
@@ -176,7 +178,8 @@ func failureMessage(e execution, p place) string {
 	case e.fails == 0 && e.skips > 0:
 		return "it was skipped, and a skipped test earns nothing" + reasonSuffix(e)
 	case e.fails == 0 && !e.proved && e.passes > 0:
-		return fmt.Sprintf("the process printed that the test passed, but ended (exit status %d) before the test was over", e.exit)
+		return fmt.Sprintf("the process printed that the test passed, but ended (exit status %d) before the test was over",
+			e.exit)
 	case e.fails == 0 && !e.proved:
 		return fmt.Sprintf("the process ended (exit status %d) in the middle of the test: "+
 			"does the code call os.Exit or log.Fatal?", e.exit)
@@ -205,8 +208,8 @@ func reasonSuffix(e execution) string {
 	return ": " + e.blocks[len(e.blocks)-1].text
 }
 
-// pickReason finds the first thing that a failed test or subtest said that was more than a log line, and counts the failed
-// subtests beside it.
+// pickReason finds the first thing that a failed test or subtest said that was more than a log line, and counts the
+// failed subtests beside it.
 func pickReason(e execution, p place) (reason *block, others int) {
 	subtests := 0
 	for _, name := range e.failed {

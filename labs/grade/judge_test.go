@@ -1,4 +1,5 @@
-// Endings that are too slow or too rare to be shown with a real process, as recorded texts; and the reading of torn output.
+// Endings that are too slow or too rare to be shown with a real process, as recorded texts; and the reading of torn
+// output.
 
 package grade
 
@@ -7,7 +8,8 @@ import (
 	"testing"
 )
 
-var testPlace = place{module: "tinykv", testDir: "labs/tests/1a", holes: map[string]string{"1a: Open": "kv/engine/badger/open.go"}}
+var testPlace = place{module: "tinykv", testDir: "labs/tests/1a",
+	holes: map[string]string{"1a: Open": "kv/engine/badger/open.go"}}
 
 const raceText = `==================
 WARNING: DATA RACE
@@ -53,7 +55,8 @@ func TestRecordedEndings(t *testing.T) {
 			"the process ended (exit status 3) in the middle of the test: does the code call os.Exit or log.Fatal?",
 		},
 		"a hole behind a recover, so that the test hangs": {
-			execution{output: "handler: " + trappedHole, timedOut: true}, NotWritten, "not written yet: Open in kv/engine/badger/open.go",
+			execution{output: "handler: " + trappedHole, timedOut: true}, NotWritten,
+			"not written yet: Open in kv/engine/badger/open.go",
 		},
 		"a hole that the table does not know": {
 			execution{output: strings.ReplaceAll(trappedHole, "Open", "Shut"), exit: 2}, NotWritten,

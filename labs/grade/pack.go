@@ -10,8 +10,8 @@
 //	                   timeout_seconds = 20      # 10 if it is left out
 //	  engine/batch_test.go
 //
-// The files are there only while the tests are compiled, so that the code under test can't read them. What a test needs while it
-// runs it takes from go:embed or makes itself.
+// The files are there only while the tests are compiled, so that the code under test can't read them. What a test
+// needs while it runs it takes from go:embed or makes itself.
 
 package grade
 
@@ -57,8 +57,8 @@ type packTest struct {
 
 var packName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
 
-// LoadPack reads a hidden pack and checks it against itself and the course: every test it lists is a function in its files, every
-// test in its files is listed, points and stages make sense. Each error names the pack and the place.
+// LoadPack reads a hidden pack and checks it against itself and the course: every test it lists is a function in its
+// files, every test in its files is listed, points and stages make sense. Each error names the pack and the place.
 func LoadPack(dir string, table []course.Stage) (*Pack, error) {
 	var l packList
 	meta, err := toml.DecodeFile(filepath.Join(dir, PackFile), &l)
@@ -162,7 +162,8 @@ func makePack(l packList, files overlay.Files) *Pack {
 			i = len(p.Stages)
 			p.Stages = append(p.Stages, course.Stage{ID: id, Title: "hidden tests of " + t.Stage, TestDir: dir})
 		}
-		p.Stages[i].Tests = append(p.Stages[i].Tests, course.Test{Name: t.Name, Points: t.Points, TimeoutSeconds: t.TimeoutSeconds})
+		p.Stages[i].Tests = append(p.Stages[i].Tests, course.Test{Name: t.Name, Points: t.Points,
+			TimeoutSeconds: t.TimeoutSeconds})
 	}
 	for i := range p.Stages { // the same stage in two packages: both need a name of their own
 		for j := range i {

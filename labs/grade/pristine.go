@@ -1,5 +1,5 @@
-// Pristine: a learner's code inside the course's own tree. Edited tests, helpers, build files and tools change nothing, because
-// none of them is taken from the learner.
+// Pristine: a learner's code inside the course's own tree. Edited tests, helpers, build files and tools change
+// nothing, because none of them is taken from the learner.
 //
 //	taken from the learner                          taken from the course
 //	────────────────────────────────────────────   ─────────────────────────────────────────────────────────────
@@ -36,9 +36,9 @@ const (
 	maxListed    = 8        // files that one notice names
 )
 
-// Pristine lays the learner's code into a copy of the course at dst, a new or empty directory, and returns what an instructor
-// should know about it. table is the whole course, not only what is to be graded: any of its holes may be written already.
-// The learner's tree is only read; symbolic links in it are not followed.
+// Pristine lays the learner's code into a copy of the course at dst, a new or empty directory, and returns what an
+// instructor should know about it. table is the whole course, not only what is to be graded: any of its holes may be
+// written already. The learner's tree is only read; symbolic links in it are not followed.
 func Pristine(courseRoot, learnerRoot, dst string, table []course.Stage) (notices []string, err error) {
 	ours, err := overlay.Read(courseRoot)
 	if err != nil {
@@ -50,7 +50,8 @@ func Pristine(courseRoot, learnerRoot, dst string, table []course.Stage) (notice
 	}
 	a := assembly{ours: ours, theirs: theirs, open: holeDirs(table), ourDirs: goDirs(ours)}
 	if !a.looksRight() {
-		return nil, fmt.Errorf("%s has none of the packages that the course asks to be written: is it a workspace?", learnerRoot)
+		return nil, fmt.Errorf("%s has none of the packages that the course asks to be written: is it a workspace?",
+			learnerRoot)
 	}
 	result := a.combine()
 	if err := result.WriteTo(dst); err != nil {
@@ -119,8 +120,8 @@ func (a assembly) combine() overlay.Files {
 	return result
 }
 
-// notices tells what was not used although it differs, and what the learner's code imports that code of this course has no
-// business with.
+// notices tells what was not used although it differs, and what the learner's code imports that code of this course
+// has no business with.
 func (a assembly) notices() []string {
 	var unused, unusual []string
 	for _, p := range a.theirs.Paths() {
@@ -152,7 +153,8 @@ func list(all []string) string {
 }
 
 // unusualImports are the doors through which code can reach the grader or leave its process.
-var unusualImports = []string{"C", "unsafe", "plugin", "testing", "internal/", "os/exec", "syscall", "golang.org/x/sys", "net/http"}
+var unusualImports = []string{"C", "unsafe", "plugin", "testing", "internal/", "os/exec", "syscall",
+	"golang.org/x/sys", "net/http"}
 
 // suspicions lists the doors that a file opens and the course's own version of it does not.
 func suspicions(content, original []byte) []string {
@@ -245,7 +247,7 @@ func enter(root *os.Root, p, name string) error {
 	if p == "." {
 		return nil
 	}
-	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || name == "testdata" || name == "vendor" || p == "bin" {
+	if name[0] == '.' || name[0] == '_' || name == "testdata" || name == "vendor" || p == "bin" {
 		return fs.SkipDir
 	}
 	if _, err := root.Lstat(path.Join(p, "go.mod")); err == nil {

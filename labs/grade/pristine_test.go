@@ -116,7 +116,8 @@ func TestPristineGradeIgnoresWhatALearnerMayNotChange(t *testing.T) {
 	}
 	t.Setenv("LABS_TEST_SECRET", "a token")
 	report, err := grade.Run(context.Background(), grade.Options{
-		Root: graded, CleanEnv: true, Env: []string{"GRADED=" + graded}, Stages: append([]course.Stage{stage9a}, hidden.Stages...), Hidden: func(stage string) bool { return stage == "midterm/9a" },
+		Root: graded, CleanEnv: true, Env: []string{"GRADED=" + graded}, Stages: append([]course.Stage{stage9a},
+			hidden.Stages...), Hidden: func(stage string) bool { return stage == "midterm/9a" },
 		Overlay: func(string) overlay.Files { return hidden.Files },
 
 		Only: regexp.MustCompile("^Test(Passes|Fails|Hole|Unseen|UnseenToo)$"),
@@ -132,7 +133,8 @@ func TestPristineGradeIgnoresWhatALearnerMayNotChange(t *testing.T) {
 			t.Errorf("%s: %s, %q; want %s\n%s", test, got.Outcome, got.Message, want, report.Stages[0].BuildError)
 		}
 	}
-	if row := report.Stages[len(report.Stages)-1]; !row.Hidden || row.Stage.ID != "midterm/9a" || row.Points() != 3 || row.MaxPoints() != 7 {
+	if row := report.Stages[len(report.Stages)-1]; !row.Hidden || row.Stage.ID != "midterm/9a" || row.Points() != 3 ||
+		row.MaxPoints() != 7 {
 		t.Errorf("the hidden pack's row is %+v; want midterm/9a with 3 of 7 points", row)
 	}
 	after, err := overlay.Read(learner)

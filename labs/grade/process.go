@@ -18,17 +18,21 @@ import (
 )
 
 const (
-	memoryPoll      = 25 * time.Millisecond  // how often a process's memory is read; at 2 GB/s it overshoots by 50 MB
-	groupPollEvery  = 8                      // every so many polls the whole group is counted, which costs more
-	maxFileSize     = 1 << 30                // bytes of one file that a test writes
-	maxProcesses    = 256                    // of a group; no test needs ten
-	quitGrace       = 500 * time.Millisecond // how long a process that timed out has to print where its goroutines are
-	outputWaitDelay = 300 * time.Millisecond // how long a child may hold the output open after the test's process has ended
-	goMemoryShare   = 3                      // the runtime is told to aim at 2/3 of the limit, so that garbage is not held against anybody
-	runEnv          = "LABS_GRADE_PROCESS"   // in the environment of each test process, so that what escapes its group is found
+	memoryPoll     = 25 * time.Millisecond  // how often a process's memory is read; at 2 GB/s it overshoots by 50 MB
+	groupPollEvery = 8                      // every so many polls the whole group is counted, which costs more
+	maxFileSize    = 1 << 30                // bytes of one file that a test writes
+	maxProcesses   = 256                    // of a group; no test needs ten
+	quitGrace      = 500 * time.Millisecond // how long a process that timed out has to print where its goroutines are
+	// how long a child may hold the output open after the test's process has ended
+	outputWaitDelay = 300 * time.Millisecond
+	// the runtime is told to aim at 2/3 of the limit, so that garbage is not held against anybody
+	goMemoryShare = 3
+	// in the environment of each test process, so that what escapes its group is found
+	runEnv = "LABS_GRADE_PROCESS"
 )
 
-// execute runs one test in a process of its own and returns what is known of it when the process and all that it started is gone.
+// execute runs one test in a process of its own and returns what is known of it when the process and all that it
+// started is gone.
 func execute(ctx context.Context, b *binary, t course.Test, opts Options) execution {
 	e := execution{
 		transcript: transcript{test: t.Name, nonce: b.nonce},
@@ -60,7 +64,8 @@ func execute(ctx context.Context, b *binary, t course.Test, opts Options) execut
 	return e
 }
 
-// forget replaces the name of the directory for temporary files, which is gone and says nothing, in all that the test printed.
+// forget replaces the name of the directory for temporary files, which is gone and says nothing, in all that the test
+// printed.
 func (e *execution) forget(scratch string) {
 	e.output = strings.ReplaceAll(e.output, scratch, "$TMPDIR")
 	for i := range e.blocks {
@@ -68,7 +73,8 @@ func (e *execution) forget(scratch string) {
 	}
 }
 
-// testEnv is the environment of a test process: the grader's, with temporary files in a directory that is removed afterwards.
+// testEnv is the environment of a test process: the grader's, with temporary files in a directory that is removed
+// afterwards.
 func testEnv(opts Options, scratch, mark string) []string {
 	env := os.Environ()
 	if opts.CleanEnv {

@@ -28,7 +28,8 @@ func killGroup(p *os.Process) { syscall.Kill(-p.Pid, syscall.SIGKILL) }
 // askForTraces makes a Go process print its goroutines and exit.
 func askForTraces(p *os.Process) { syscall.Kill(p.Pid, syscall.SIGQUIT) }
 
-// limitFiles bounds the size of each file that the process and its children write, in bytes, and switches off core dumps.
+// limitFiles bounds the size of each file that the process and its children write, in bytes, and switches off core
+// dumps.
 func limitFiles(p *os.Process, size uint64) {
 	const rlimitFileSize, rlimitCore = 1, 4
 	for resource, limit := range map[uintptr]syscall.Rlimit{rlimitFileSize: {Cur: size, Max: size}, rlimitCore: {}} {
@@ -70,8 +71,8 @@ func groupMemory(group int) (bytes int64, processes int) {
 	return bytes, processes
 }
 
-// killMarked kills every process that has the mark in its environment, also those that left the group. It looks again until it
-// finds none, since they may be multiplying.
+// killMarked kills every process that has the mark in its environment, also those that left the group. It looks again
+// until it finds none, since they may be multiplying.
 func killMarked(mark string) {
 	for range 100 {
 		found := false
@@ -80,7 +81,8 @@ func killMarked(mark string) {
 				continue
 			}
 			environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-			if err == nil && slices.ContainsFunc(bytes.Split(environ, []byte{0}), func(v []byte) bool { return string(v) == mark }) {
+			if err == nil && slices.ContainsFunc(bytes.Split(environ, []byte{0}),
+				func(v []byte) bool { return string(v) == mark }) {
 				found = syscall.Kill(pid, syscall.SIGKILL) == nil || found
 			}
 		}

@@ -1,4 +1,5 @@
-// Process groups and limits on systems like Unix without /proc: groups are killed, memory is only asked of the Go runtime.
+// Process groups and limits on systems like Unix without /proc: groups are killed, memory is only asked of the Go
+// runtime.
 
 //go:build !linux && unix
 

@@ -35,10 +35,11 @@ type Options struct {
 	MemoryBytes int64                            // 0: DefaultMemoryBytes
 	Hidden      func(stage string) bool          // the stage comes from a hidden pack; nil: none does
 	Env         []string                         // added to the environment of go build and of the tests
-	CleanEnv    bool                             // tests see PATH, LANG and TZ of the environment and nothing else: it may hold secrets
-	Replay      func(stage, test string) string  // the command that runs one test again; nil: go run ./labs test
-	Observe     func(Event)                      // told of progress, one call at a time; may be nil
-	StopAtFirst bool                             // stop at the first test that does not pass; the rest is NotRun
+	// tests see PATH, LANG and TZ of the environment and nothing else: it may hold secrets
+	CleanEnv    bool
+	Replay      func(stage, test string) string // the command that runs one test again; nil: go run ./labs test
+	Observe     func(Event)                     // told of progress, one call at a time; may be nil
+	StopAtFirst bool                            // stop at the first test that does not pass; the rest is NotRun
 }
 
 // Event is a piece of progress. Exactly one of the fields after Stage says what happened.
@@ -51,9 +52,9 @@ type Event struct {
 	Done     *TestResult // a test ended; the reader must not change it
 }
 
-// Run grades. It returns a report even if the context is cancelled meanwhile: what is known until then, the rest NotRun.
-// The error is about the grader's own work (no temporary directory, no go command), never about the learner's code.
-// When it returns, every process it started is gone and so is every file it made.
+// Run grades. It returns a report even if the context is cancelled meanwhile: what is known until then, the rest
+// NotRun. The error is about the grader's own work (no temporary directory, no go command), never about the learner's
+// code. When it returns, every process it started is gone and so is every file it made.
 //
 // All stages are compiled before the first test runs, so that code under test can't touch what is still to be compiled.
 func Run(ctx context.Context, opts Options) (*Report, error) {
@@ -251,8 +252,8 @@ func (r *runner) result(s *stageRun, t course.Test, v verdict, exec execution) T
 	return result
 }
 
-// checkBinaries takes back the results of a stage whose test binary is no longer the one that was built: code under test
-// must have replaced it, so that nothing it said afterwards counts.
+// checkBinaries takes back the results of a stage whose test binary is no longer the one that was built: code under
+// test must have replaced it, so that nothing it said afterwards counts.
 func (r *runner) checkBinaries() {
 	for _, s := range r.stages {
 		if s.binary == nil || s.binary.unchanged() {

@@ -18,8 +18,9 @@ import (
 	"strings"
 )
 
-// Sources lists the directories of the tree's own packages that the tests in testDir are built from, testDir first, and all Go
-// files in them. Paths are relative to root with slashes. It reads import clauses only, so it works on code that does not compile.
+// Sources lists the directories of the tree's own packages that the tests in testDir are built from, testDir first,
+// and all Go files in them. Paths are relative to root with slashes. It reads import clauses only, so it works on code
+// that does not compile.
 func Sources(root, testDir string) (dirs, files []string, err error) {
 	module := modulePath(root)
 	if module == "" {
@@ -73,8 +74,8 @@ func imports(file string) []string {
 	return all
 }
 
-// Fingerprint is a word that changes when a file changes that the stage's tests are built from, go.mod among them. It is empty
-// if the files can't be read.
+// Fingerprint is a word that changes when a file changes that the stage's tests are built from, go.mod among them. It
+// is empty if the files can't be read.
 func Fingerprint(root, testDir string) string {
 	_, files, err := Sources(root, testDir)
 	if err != nil {

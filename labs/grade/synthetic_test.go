@@ -22,17 +22,20 @@ var stage9a = course.Stage{
 		{Name: "TestHole", Points: 1}, {Name: "TestHoleInMethod", Points: 1}, {Name: "TestHoleInGoroutine", Points: 1},
 		{Name: "TestPanics", Points: 1}, {Name: "TestHangs", Points: 1, TimeoutSeconds: 1},
 		{Name: "TestSpins", Points: 1, TimeoutSeconds: 1}, {Name: "TestExits", Points: 1}, {Name: "TestForges", Points: 1},
-		{Name: "TestBoasts", Points: 1}, {Name: "TestSkips", Points: 1}, {Name: "TestDeadlock", Points: 1}, {Name: "TestOverflows", Points: 1},
+		{Name: "TestBoasts", Points: 1}, {Name: "TestSkips", Points: 1}, {Name: "TestDeadlock", Points: 1},
+		{Name: "TestOverflows", Points: 1},
 		{Name: "TestEats", Points: 1}, {Name: "TestFloods", Points: 1}, {Name: "TestLeavesChild", Points: 7},
 		{Name: "TestForks", Points: 1}, {Name: "TestFillsTheDisk", Points: 1}, {Name: "TestMissing", Points: 1},
 	},
 }
 
 var (
-	stage9b = course.Stage{ID: "9b", Project: 9, TestDir: "labs/tests/9b", Tests: []course.Test{{Name: "TestNeverBuilt", Points: 2}}}
+	stage9b = course.Stage{ID: "9b", Project: 9, TestDir: "labs/tests/9b", Tests: []course.Test{{Name: "TestNeverBuilt",
+		Points: 2}}}
 	stage9c = course.Stage{ID: "9c", Project: 9, TestDir: "labs/tests/9c",
 		Tests: []course.Test{{Name: "TestNeverBegins", Points: 2, TimeoutSeconds: 1}}}
-	stage9d = course.Stage{ID: "9d", Project: 9, TestDir: "labs/tests/9d", Tests: []course.Test{{Name: "TestAnything", Points: 2}}}
+	stage9d = course.Stage{ID: "9d", Project: 9, TestDir: "labs/tests/9d", Tests: []course.Test{{Name: "TestAnything",
+		Points: 2}}}
 )
 
 // layOut writes the synthetic tree into a directory.

@@ -1,4 +1,5 @@
-// What a test process prints, read as it comes: framing lines, reasons of failures, the guard's proof; and the text, bounded.
+// What a test process prints, read as it comes: framing lines, reasons of failures, the guard's proof; and the text,
+// bounded.
 
 package grade
 
@@ -62,7 +63,8 @@ var (
 func (t *transcript) Write(p []byte) (int, error) {
 	n := len(p)
 	for len(p) > 0 {
-		// A framing byte begins a new line even in the middle of one: the program may have printed a line without an end.
+		// A framing byte begins a new line even in the middle of one: the program may have printed a line without an
+		// end.
 		end := bytes.IndexAny(p, "\n\x16")
 		if end < 0 {
 			t.line = append(t.line, p...)
@@ -194,7 +196,8 @@ func (t *transcript) text() string {
 	return strings.Trim(strings.ToValidUTF8(b.String(), "\uFFFD"), "\n")
 }
 
-// printable replaces what is not text: a program under test must not be able to steer the terminal that its output is shown on.
+// printable replaces what is not text: a program under test must not be able to steer the terminal that its output is
+// shown on.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' || !unicode.IsControl(r) {

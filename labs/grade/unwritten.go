@@ -19,7 +19,8 @@ func Unwritten(root string, s course.Stage) []string {
 	for _, h := range s.Holes {
 		source, read := sources[h.File]
 		if !read {
-			content, _ := os.ReadFile(filepath.Join(root, filepath.FromSlash(h.File))) // one that can't be read won't compile either
+			// one that can't be read won't compile either
+			content, _ := os.ReadFile(filepath.Join(root, filepath.FromSlash(h.File)))
 			source = string(content)
 			sources[h.File] = source
 		}

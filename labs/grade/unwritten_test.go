@@ -15,7 +15,8 @@ import (
 func TestUnwrittenHolesAreFoundInTheSources(t *testing.T) {
 	root := t.TempDir()
 	source := "package p\n\nfunc A() {\n\tpanic(\"9a: A is yours to write\")\n}\n\n" +
-		"func (b *B) C() {\n\tpanic(\"9a: B.C is yours to write\")\n}\n\n// panic(\"9a: D is yours to write\") was here.\nfunc D() {}\n\n" +
+		"func (b *B) C() {\n\tpanic(\"9a: B.C is yours to write\")\n}\n\n" +
+		"// panic(\"9a: D is yours to write\") was here.\nfunc D() {}\n\n" +
 		"func E() {\n\tpanic(\"9b: E is yours to write\")\n}\n"
 	if err := os.WriteFile(filepath.Join(root, "p.go"), []byte(source), 0o644); err != nil {
 		t.Fatal(err)

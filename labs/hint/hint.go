@@ -1,4 +1,5 @@
-// Package hint reads the hints of a handout, three tiers for each question, and remembers which tiers a learner has seen.
+// Package hint reads the hints of a handout, three tiers for each question, and remembers which tiers a learner has
+// seen.
 //
 // In the handout, below the heading "## Hints":
 //

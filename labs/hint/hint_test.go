@@ -49,7 +49,8 @@ func TestHintsAreParsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(hints) != 2 || hints[0].ID() != "1a.1" || hints[0].Question != "Why do I read an old value?" || hints[1].ID() != "1a.2" {
+	if len(hints) != 2 || hints[0].ID() != "1a.1" || hints[0].Question != "Why do I read an old value?" ||
+		hints[1].ID() != "1a.2" {
 		t.Fatalf("hints %+v", hints)
 	}
 	want := [3]string{"Which snapshot?", "One per request.", "```go\n## Hints\n// </details>\nsnap := e.Snapshot()\n```"}

@@ -43,8 +43,8 @@ type Entry struct {
 
 var entryName = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 
-// Load reads the entries of a stage and checks their form. A stage without a file has none. Whether the edits fit is seen when they
-// are applied.
+// Load reads the entries of a stage and checks their form. A stage without a file has none. Whether the edits fit is
+// seen when they are applied.
 func Load(root string, kind Kind, stage course.Stage) ([]Entry, error) {
 	name := path.Join(kind.dir, stage.ID+".toml")
 	data, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))

@@ -128,8 +128,9 @@ func TestAFailingReferenceIsAnError(t *testing.T) {
 // TestAllTestsCanBeRun: with All, every test that kills is named, and those that kill nothing are found.
 func TestAllTestsCanBeRun(t *testing.T) {
 	root := layOut(t)
-	entries := []mutant.Entry{{Kind: mutant.Mutants, Stage: "9a", Name: "wrong", Bug: "b", Consequence: "c", Edits: []overlay.Edit{
-		{File: "largest/largest.go", Old: "return largest", New: "return largest + 1"}}}}
+	entries := []mutant.Entry{{Kind: mutant.Mutants, Stage: "9a", Name: "wrong", Bug: "b", Consequence: "c",
+		Edits: []overlay.Edit{
+			{File: "largest/largest.go", Old: "return largest", New: "return largest + 1"}}}}
 	for _, all := range []bool{false, true} {
 		results, err := mutant.Run(t.Context(), mutant.Options{Root: root, Stage: stage, Entries: entries, All: all})
 		if err != nil {
@@ -172,7 +173,8 @@ func TestTheLastKillerRunsFirst(t *testing.T) {
 }
 
 func TestTheFormOfTheCorpusIsChecked(t *testing.T) {
-	const good = "[[mutant]]\nname = \"a_b\"\nbug = \"b\"\nconsequence = \"c\"\n[[mutant.edit]]\nfile = \"f\"\nold = \"o\"\nnew = \"n\"\n"
+	const good = "[[mutant]]\nname = \"a_b\"\nbug = \"b\"\nconsequence = \"c\"\n" +
+		"[[mutant.edit]]\nfile = \"f\"\nold = \"o\"\nnew = \"n\"\n"
 	for name, c := range map[string]struct{ text, want string }{
 		"sound":          {good, ""},
 		"wrong key":      {strings.ReplaceAll(good, "mutant", "variant"), "instead of [[mutant]]"},

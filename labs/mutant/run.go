@@ -45,20 +45,23 @@ func (r Result) Good() bool {
 
 // Options say what to run.
 type Options struct {
-	Root     string // the reference
-	Stage    course.Stage
-	Entries  []Entry                                                     // of that stage
-	All      bool                                                        // run all tests of each entry, not only until the first fails
-	Jobs     int                                                         // entries at a time; 0: 2
-	LastKill func(Entry) string                                          // the test that failed the last time, or ""; may be nil
-	Done     func(Result)                                                // told of each result, from several goroutines; may be nil
-	Grade    func(context.Context, grade.Options) (*grade.Report, error) // nil: grade.Run
+	Root    string // the reference
+	Stage   course.Stage
+	Entries []Entry // of that stage
+	// run all tests of each entry, not only until the first fails
+	All  bool
+	Jobs int // entries at a time; 0: 2
+	// the test that failed the last time, or ""; may be nil
+	LastKill func(Entry) string
+	// told of each result, from several goroutines; may be nil
+	Done  func(Result)
+	Grade func(context.Context, grade.Options) (*grade.Report, error) // nil: grade.Run
 }
 
 const defaultJobs = 2
 
-// Run runs the entries and returns their results in the same order. An error means that no verdict is possible: the reference
-// itself fails a test, or the grader does not work. If the context is cancelled, what is not known is NotRun.
+// Run runs the entries and returns their results in the same order. An error means that no verdict is possible: the
+// reference itself fails a test, or the grader does not work. If the context is cancelled, what is not known is NotRun.
 func Run(ctx context.Context, opts Options) ([]Result, error) {
 	if opts.Grade == nil {
 		opts.Grade = grade.Run
@@ -101,7 +104,8 @@ func Run(ctx context.Context, opts Options) ([]Result, error) {
 	return results, nil
 }
 
-// checkReference runs the tests of the stage on the reference: what a test says of a mutant counts only if it passes there.
+// checkReference runs the tests of the stage on the reference: what a test says of a mutant counts only if it passes
+// there.
 func checkReference(ctx context.Context, opts Options) error {
 	report, err := opts.Grade(ctx, grade.Options{Root: opts.Root, Stages: []course.Stage{opts.Stage}, Jobs: opts.Jobs})
 	if err != nil || ctx.Err() != nil {
@@ -139,7 +143,8 @@ func judge(ctx context.Context, opts Options, tree overlay.Files, e Entry) (Resu
 		last = opts.LastKill(e)
 	}
 	report, err := opts.Grade(ctx, grade.Options{
-		Root: opts.Root, Stages: []course.Stage{opts.Stage}, Overlay: func(string) overlay.Files { return changes }, Jobs: 1, StopAtFirst: !opts.All,
+		Root: opts.Root, Stages: []course.Stage{opts.Stage}, Overlay: func(string) overlay.Files { return changes },
+		Jobs: 1, StopAtFirst: !opts.All,
 		First: func(_, test string) bool { return test == last },
 	})
 	if err != nil {
@@ -175,12 +180,15 @@ func verdict(e Entry, report *grade.Report) Result {
 	return result
 }
 
-// Idle lists the tests of a stage that failed for no entry: if all tests of each were run, they show nothing that another does
-// not show as well, or the corpus lacks the mistake that they are about.
+// Idle lists the tests of a stage that failed for no entry: if all tests of each were run, they show nothing that
+// another does not show as well, or the corpus lacks the mistake that they are about.
 func Idle(stage course.Stage, results []Result) []string {
 	var idle []string
 	for _, t := range stage.Tests {
-		busy := slices.ContainsFunc(results, func(r Result) bool { return r.Test == t.Name || slices.Contains(r.Others, t.Name) })
+		busy := slices.ContainsFunc(results, func(r Result) bool {
+			return r.Test == t.Name || slices.Contains(r.Others,
+				t.Name)
+		})
 		if !busy {
 			idle = append(idle, t.Name)
 		}

@@ -70,7 +70,8 @@ func complaint(r Result) string {
 	case r.Verdict == Survived && r.Entry.Survives == "":
 		return fmt.Sprintf("✗ %s survives: %s\n  so %s\n", name, r.Entry.Bug, r.Entry.Consequence)
 	case r.Verdict == Killed && r.Entry.Survives != "":
-		return fmt.Sprintf("! %s is killed by %s although the corpus excuses it (%s): take the excuse out\n", name, r.Test, r.Entry.Survives)
+		return fmt.Sprintf("! %s is killed by %s although the corpus excuses it (%s): take the excuse out\n", name, r.Test,
+			r.Entry.Survives)
 	case r.Verdict == Rejected:
 		return fmt.Sprintf("✗ %s is rejected by %s, though it is right: %s\n%s", name, r.Test, r.Entry.Why, indent(r.Message))
 	case r.Verdict == Broken:
@@ -141,7 +142,8 @@ func JSON(w io.Writer, kind Kind, results []Result) error {
 	}{Format: 1, Kind: kind.noun, Good: Good(results), Score: Score(results), Results: []jsonResult{}}
 	for _, r := range results {
 		out.Results = append(out.Results, jsonResult{
-			r.Entry.Stage, r.Entry.Name, r.Verdict, r.Good(), r.Test, string(r.Outcome), r.Others, r.Message, r.Duration.Seconds(),
+			r.Entry.Stage, r.Entry.Name, r.Verdict, r.Good(), r.Test, string(r.Outcome), r.Others, r.Message,
+			r.Duration.Seconds(),
 		})
 	}
 	e := json.NewEncoder(w)

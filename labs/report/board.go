@@ -152,7 +152,8 @@ func (s style) total(r *grade.Report) string {
 		passed += stage.PassedTests()
 		tests += len(stage.Tests)
 	}
-	line := fmt.Sprintf("%d of %d points, %d of %s, %s", r.Points(), r.MaxPoints(), passed, plural(tests, "test"), shortTime(r.Duration))
+	line := fmt.Sprintf("%d of %d points, %d of %s, %s", r.Points(), r.MaxPoints(), passed, plural(tests, "test"),
+		shortTime(r.Duration))
 	if r.Interrupted {
 		line += ", interrupted"
 	}
@@ -162,8 +163,8 @@ func (s style) total(r *grade.Report) string {
 	return s.bad.Bold(true).Render("✗ " + line)
 }
 
-// holesOf lists what is not written yet in the order of the course, then holes of other stages that tests ran into, and says
-// how many tests each of them stopped.
+// holesOf lists what is not written yet in the order of the course, then holes of other stages that tests ran into,
+// and says how many tests each of them stopped.
 func holesOf(r *grade.Report) (holes []string, tests map[string]int) {
 	tests = map[string]int{}
 	for _, s := range r.Stages {

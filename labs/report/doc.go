@@ -11,8 +11,10 @@
 //
 //  1. All formats are written from one report and state the same points, test by test and in sum.
 //  2. What is hidden (a hidden pack) never appears in what Gradescope shows to learners, and is not kept by Last.
-//  3. Without a terminal, or with NO_COLOR set, no byte of output is a colour or moves a cursor. Signs tell what colours tell.
-//  4. A failure shows its reason first, then how to run that test again; everything else that the test printed is in a file.
+//  3. Without a terminal, or with NO_COLOR set, no byte of output is a colour or moves a cursor. Signs tell what
+//     colours tell.
+//  4. A failure shows its reason first, then how to run that test again; everything else that the test printed is in a
+//     file.
 //
 // Example:
 //

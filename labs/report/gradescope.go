@@ -33,8 +33,8 @@ type gradescopeTest struct {
 	Tags         []string `json:"tags"`
 }
 
-// Gradescope writes the report as results.json for Gradescope's autograder (gradescope.schema.json). Tests of a hidden pack are
-// there with visibility "hidden", and nothing that learners see tells of them. The only error is w's.
+// Gradescope writes the report as results.json for Gradescope's autograder (gradescope.schema.json). Tests of a hidden
+// pack are there with visibility "hidden", and nothing that learners see tells of them. The only error is w's.
 func Gradescope(w io.Writer, r *grade.Report) error {
 	out := gradescopeReport{
 		Score: float64(r.Points()), ExecutionTime: seconds(r.Duration), Output: gradescopeOutput(r), OutputFormat: "text",

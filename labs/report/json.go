@@ -66,7 +66,8 @@ func JSON(w io.Writer, r *grade.Report) error {
 	for _, s := range r.Stages {
 		stage := jsonStage{
 			ID: s.Stage.ID, Title: s.Stage.Title, Hidden: s.Hidden, Points: s.Points(), MaxPoints: s.MaxPoints(),
-			Passed: s.Passed(), Unwritten: s.Unwritten, BuildError: s.BuildError, Seconds: seconds(s.Duration), Tests: []jsonTest{},
+			Passed: s.Passed(), Unwritten: s.Unwritten, BuildError: s.BuildError, Seconds: seconds(s.Duration),
+			Tests: []jsonTest{},
 		}
 		for _, t := range s.Tests {
 			stage.Tests = append(stage.Tests, jsonTest{

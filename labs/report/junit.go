@@ -53,9 +53,9 @@ type junitProblem struct {
 	Text    string `xml:",chardata"`
 }
 
-// JUnit writes the report as JUnit's XML: a suite per stage, a case per test, with the properties points and max_points on both.
-// A test that failed, is not written yet or timed out is a failure; one that crashed or was not built an error; one that was not
-// run is skipped. The only error is w's.
+// JUnit writes the report as JUnit's XML: a suite per stage, a case per test, with the properties points and
+// max_points on both. A test that failed, is not written yet or timed out is a failure; one that crashed or was not
+// built an error; one that was not run is skipped. The only error is w's.
 func JUnit(w io.Writer, r *grade.Report) error {
 	out := junitSuites{Time: junitSeconds(seconds(r.Duration))}
 	for _, s := range r.Stages {

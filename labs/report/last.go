@@ -1,5 +1,5 @@
-// Last: what the last runs said of each test, kept in .labs/results.json, so that labs status knows without running anything
-// and labs watch begins with what failed.
+// Last: what the last runs said of each test, kept in .labs/results.json, so that labs status knows without running
+// anything and labs watch begins with what failed.
 //
 //	{"format": 1, "tests": {"1a": {"TestGet": {"points": 5, "max_points": 5, "outcome": "passed", "seconds": 0.1,
 //	                                           "sources": "0f3a…", "at": "2026-01-02T15:04:05Z"}}}}
@@ -40,8 +40,8 @@ type LastTest struct {
 	At        time.Time     `json:"at"`
 }
 
-// ReadLast reads the results of the tree at root. If there are none yet, it returns none. A file that can't be understood is an
-// error that says to remove it; nothing but the memory of past runs is lost by that.
+// ReadLast reads the results of the tree at root. If there are none yet, it returns none. A file that can't be
+// understood is an error that says to remove it; nothing but the memory of past runs is lost by that.
 func ReadLast(root string) (*Last, error) {
 	last := &Last{Format: lastFormat, Tests: map[string]map[string]LastTest{}}
 	data, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(LastFile)))
@@ -63,8 +63,8 @@ func ReadLast(root string) (*Last, error) {
 	return last, nil
 }
 
-// Add records the results of a run. sources is the fingerprint of each stage's files, taken before the run. A test that was
-// not run keeps its older result.
+// Add records the results of a run. sources is the fingerprint of each stage's files, taken before the run. A test
+// that was not run keeps its older result.
 func (l *Last) Add(r *grade.Report, sources map[string]string, now time.Time) {
 	for s, t := range r.Each {
 		if t.Outcome == grade.NotRun || s.Hidden {

@@ -1,5 +1,5 @@
-// Progress: what a person sees while tests run. Results appear in the order of the course, each as soon as it and all before
-// it are known; on a terminal a line below them says what is going on.
+// Progress: what a person sees while tests run. Results appear in the order of the course, each as soon as it and all
+// before it are known; on a terminal a line below them says what is going on.
 
 package report
 
@@ -27,10 +27,12 @@ const (
 
 // ProgressOptions say how progress is shown.
 type ProgressOptions struct {
-	Live    bool                                                       // w is a terminal: keep a line that moves
-	Verbose bool                                                       // print all that a failing test printed
-	Saved   func(stage, test string, r grade.TestResult) (path string) // keeps a failing test's output in a file; may be nil
-	First   func(stage, test string) bool                              // these are shown before the others, as grade.Options.First runs them; may be nil
+	Live    bool // w is a terminal: keep a line that moves
+	Verbose bool // print all that a failing test printed
+	// keeps a failing test's output in a file; may be nil
+	Saved func(stage, test string, r grade.TestResult) (path string)
+	// these are shown before the others, as grade.Options.First runs them; may be nil
+	First func(stage, test string) bool
 }
 
 // Progress prints results as they come. Hand its Observe to grade.Options, call Finish with the report.
@@ -185,7 +187,8 @@ func (p *Progress) live() {
 	if now == "" {
 		now = strings.Join(p.running, ", ")
 	}
-	line := []rune(fmt.Sprintf("  %d/%d  %s  %s", p.printed, len(p.rows), shortTime(time.Since(p.began).Truncate(liveEvery)), now))
+	line := []rune(fmt.Sprintf("  %d/%d  %s  %s", p.printed, len(p.rows),
+		shortTime(time.Since(p.began).Truncate(liveEvery)), now))
 	if len(line) > liveColumns {
 		line = append(line[:liveColumns-1], '…')
 	}

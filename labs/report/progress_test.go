@@ -16,7 +16,8 @@ import (
 )
 
 var shown = []course.Stage{{ID: "1a", Title: "The engine", Tests: []course.Test{
-	{Name: "TestRight", Points: 5}, {Name: "TestWrong", Points: 4}, {Name: "TestHole", Points: 2}, {Name: "TestLate", Points: 1},
+	{Name: "TestRight", Points: 5}, {Name: "TestWrong", Points: 4}, {Name: "TestHole", Points: 2}, {Name: "TestLate",
+		Points: 1},
 	{Name: "TestBoom", Points: 1}, {Name: "TestNever", Points: 3}}}}
 
 const plainProgress = `1a  The engine
@@ -77,7 +78,8 @@ func TestProgressShowsWhatFailedLastTimeFirst(t *testing.T) {
 		First: func(_, test string) bool { return test == "TestBoom" },
 	})
 	p.Finish(r)
-	if boom, right := strings.Index(out.String(), "TestBoom"), strings.Index(out.String(), "TestRight"); boom < 0 || boom > right {
+	if boom, right := strings.Index(out.String(), "TestBoom"), strings.Index(out.String(), "TestRight"); boom < 0 ||
+		boom > right {
 		t.Errorf("TestBoom failed the last time and is not shown first:\n%s", out.String())
 	}
 }
@@ -88,7 +90,8 @@ func TestALiveLineIsRemovedAtTheEnd(t *testing.T) {
 	p := report.NewProgress(&out, shown, nil, report.ProgressOptions{Live: true})
 	p.Observe(grade.Event{Stage: "1a", Started: "TestRight"})
 	p.Finish(r)
-	if !strings.Contains(out.String(), "0/6") || strings.Contains(out.String()[strings.LastIndex(out.String(), "\x1b[2K"):], "0/6") {
+	if !strings.Contains(out.String(), "0/6") || strings.Contains(out.String()[strings.LastIndex(out.String(),
+		"\x1b[2K"):], "0/6") {
 		t.Errorf("live output %q; want a line with 0/6 that is cleared at the end", out.String())
 	}
 }
@@ -99,7 +102,8 @@ func TestACompileErrorIsShownOnceInsteadOfEachTest(t *testing.T) {
 	var out bytes.Buffer
 	p := report.NewProgress(&out, stages, nil, report.ProgressOptions{})
 	p.Finish(r)
-	want := "1b  The raw service\n  ✗ it does not compile, so it earns 0 points:\n    kv/raw/get.go:3:1: syntax error <here>\n"
+	want := "1b  The raw service\n  ✗ it does not compile, so it earns 0 points:\n" +
+		"    kv/raw/get.go:3:1: syntax error <here>\n"
 	if out.String() != want {
 		t.Errorf("shown:\n%s\nwant:\n%s", out.String(), want)
 	}
@@ -111,7 +115,8 @@ func TestSummaryTellsWhatIsNotWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"Not written yet\n  ○ Engine.Get in kv/engine/badger/read.go\n  ○ Engine.Write in kv/engine/badger/write.go — 1 test stops here\n", "note: not used: go.mod\n",
+		"Not written yet\n  ○ Engine.Get in kv/engine/badger/read.go\n" +
+			"  ○ Engine.Write in kv/engine/badger/write.go — 1 test stops here\n", "note: not used: go.mod\n",
 		"✗ 12 of 29 points, 2 of 8 tests, 3.0 s, interrupted\n", "does not compile", "1 of 6 tests",
 	} {
 		if !strings.Contains(out.String(), want) {

@@ -41,14 +41,16 @@ func sample() *grade.Report {
 		Duration: 3 * time.Second, Interrupted: true, Notices: []string{"not used: go.mod"},
 		Stages: []grade.StageResult{
 			{Stage: course.Stage{ID: "1a", Title: "The engine", Project: 1}, Duration: 2 * time.Second,
-				Unwritten: []string{"Engine.Get in kv/engine/badger/read.go", "Engine.Write in kv/engine/badger/write.go"}, Tests: []grade.TestResult{
+				Unwritten: []string{"Engine.Get in kv/engine/badger/read.go", "Engine.Write in kv/engine/badger/write.go"},
+				Tests: []grade.TestResult{
 					result("1a", "TestRight", 5, grade.Passed, ""), failed, hole,
 					result("1a", "TestLate", 1, grade.TimedOut, "still running after 10s, so it was stopped"),
 					result("1a", "TestBoom", 1, grade.Crashed, "panic: boom"),
 					result("1a", "TestNever", 3, grade.NotRun, "the run was interrupted before this test's result was known"),
 				}},
-			{Stage: course.Stage{ID: "1b", Title: "The raw service", Project: 1}, BuildError: "kv/raw/get.go:3:1: syntax error <here>",
-				Tests: []grade.TestResult{result("1b", "TestGet", 6, grade.NotBuilt, "the stage's tests do not compile")}},
+			{Stage: course.Stage{ID: "1b", Title: "The raw service", Project: 1},
+				BuildError: "kv/raw/get.go:3:1: syntax error <here>",
+				Tests:      []grade.TestResult{result("1b", "TestGet", 6, grade.NotBuilt, "the stage's tests do not compile")}},
 			{Stage: course.Stage{ID: "midterm/1a", Title: "hidden tests of 1a"}, Hidden: true, Duration: time.Second,
 				Tests: []grade.TestResult{result("midterm/1a", "TestUnseen", 7, grade.Passed, "")}},
 		},
@@ -209,7 +211,8 @@ func TestJUnitIsWhatCISystemsRead(t *testing.T) {
 	}
 }
 
-// TestThePointsAreTheSameEverywhere adds up the points of single tests in each format and reads the sums that it states.
+// TestThePointsAreTheSameEverywhere adds up the points of single tests in each format and reads the sums that it
+// states.
 func TestThePointsAreTheSameEverywhere(t *testing.T) {
 	r := sample()
 	sums := map[string][2]float64{}

@@ -21,8 +21,8 @@ type Files struct {
 	wg      sync.WaitGroup
 }
 
-// NewFiles begins to look at the tree at root; Watch says at which directories. The caller must Close it. An error is the
-// system's: it often means that it allows no more watches.
+// NewFiles begins to look at the tree at root; Watch says at which directories. The caller must Close it. An error is
+// the system's: it often means that it allows no more watches.
 func NewFiles(root string) (*Files, error) {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -36,8 +36,8 @@ func NewFiles(root string) (*Files, error) {
 // Changes delivers the names of changed files relative to root, with slashes. It is closed by Close.
 func (f *Files) Changes() <-chan string { return f.changes }
 
-// Watch looks at these directories, relative to root, and at root for go.mod, and at no others. One that does not exist is left
-// out: the next call may find it.
+// Watch looks at these directories, relative to root, and at root for go.mod, and at no others. One that does not
+// exist is left out: the next call may find it.
 func (f *Files) Watch(dirs []string) {
 	wanted := map[string]bool{f.root: true}
 	for _, dir := range dirs {

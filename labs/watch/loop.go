@@ -8,12 +8,13 @@ import (
 	"time"
 )
 
-// Quiet is how long there must be no change before a run begins: longer than an editor takes to write and rename a file, and
-// shorter than a person notices.
+// Quiet is how long there must be no change before a run begins: longer than an editor takes to write and rename a
+// file, and shorter than a person notices.
 const Quiet = 150 * time.Millisecond
 
-// Loop calls run once and then again after changes, with their names, sorted and each once. It returns when ctx is cancelled or
-// changes is closed, after the last run has returned. The context of a run is cancelled when a change makes it stale.
+// Loop calls run once and then again after changes, with their names, sorted and each once. It returns when ctx is
+// cancelled or changes is closed, after the last run has returned. The context of a run is cancelled when a change
+// makes it stale.
 func Loop(ctx context.Context, changes <-chan string, run func(ctx context.Context, changed []string)) {
 	r := runner{run: run}
 	defer r.stop()
