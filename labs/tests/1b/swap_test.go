@@ -217,9 +217,9 @@ func TestSwapLetsGoOfItsKey(t *testing.T) {
 	try("the one before has let go of the key", swap{key: "k", previous: "0", value: "x"})
 	d.store.writeErr = errDisk
 	try("the write fails", swap{key: "k", previous: "1", value: "x"})
-	d.store.writeErr, d.store.getErr = nil, errDisk
+	d.store.writeErr, d.store.getErr, d.store.itErr = nil, errDisk, errDisk
 	try("the read fails", swap{key: "k", previous: "1", value: "x"})
-	d.store.getErr, d.store.snapErr = nil, errDisk
+	d.store.getErr, d.store.itErr, d.store.snapErr = nil, nil, errDisk
 	try("the snapshot fails", swap{key: "k", previous: "1", value: "x"})
 	d.store.snapErr = nil
 	r, tr := d.swap(swap{key: "k", previous: "1", value: "2"})
