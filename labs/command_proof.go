@@ -50,7 +50,11 @@ func proofCommand() *cobra.Command {
 				}
 				return fmt.Errorf("%d problem(s) with the course", len(problems))
 			}
-			fmt.Fprintf(out, "The course is sound: %d stage(s) in %.0f s.\n", len(stages), time.Since(start).Seconds())
+			verdict := "The course is sound"
+			if only != nil {
+				verdict = "No problems found"
+			}
+			fmt.Fprintf(out, "%s: %d stage(s) in %.0f s.\n", verdict, len(stages), time.Since(start).Seconds())
 			return nil
 		},
 	}

@@ -38,9 +38,9 @@ func startCommand() *cobra.Command {
 				return err
 			}
 			tell("\nYour workspace is ready. It begins with stage %s: %s.\n", first.ID, first.Title)
-			tell("  cd %s", dir)
-			tell("  make project%-6s # all red: it names what is not written yet", first.ID)
-			tell("  %-18s # the handout: begin here", first.Handout)
+			tell("  cd %-17s # everything works from there, without a network", dir)
+			tell("  make project%-8s # all red: it names what is not written yet", first.ID)
+			tell("  less %-15s # the handout: begin here", first.Handout)
 			return nil
 		},
 	}

@@ -53,6 +53,11 @@ func checkCatchUp(ctx context.Context, p *prover, s course.Stage) ([]string, err
 
 // vet runs go vet over everything but the course's own machinery, with changes laid over the reference.
 func (p *prover) vet(ctx context.Context, changes overlay.Files) ([]string, error) {
+	fact := p.fact("vet", changes, append(p.Reference.Paths(), changes.Paths()...))
+	return p.memo.once(fact, func() ([]string, error) { return p.vetNow(ctx, changes) })
+}
+
+func (p *prover) vetNow(ctx context.Context, changes overlay.Files) ([]string, error) {
 	mounted, err := overlay.Mount(p.root, changes)
 	if err != nil {
 		return nil, err
@@ -97,19 +102,27 @@ func (p *prover) patterns() []string {
 	return patterns
 }
 
-// grade runs the graded tests of the stages with changes laid over the reference.
-func (p *prover) grade(ctx context.Context, changes overlay.Files, stages ...course.Stage) (*grade.Report, error) {
+// grade runs the graded tests of a stage with changes laid over the reference.
+func (p *prover) grade(ctx context.Context, changes overlay.Files, s course.Stage) (*grade.Report, error) {
 	return grade.Run(ctx, grade.Options{
-		Root: p.root, Stages: stages, Overlay: func(string) overlay.Files { return changes },
+		Root: p.root, Stages: []course.Stage{s}, Overlay: func(string) overlay.Files { return changes },
 	})
 }
 
 // checkRed runs the stage's tests in its starter: each must run into a hole of the stage, and into no other.
-func checkRed(ctx context.Context, p *prover, s course.Stage) (problems []string, err error) {
+func checkRed(ctx context.Context, p *prover, s course.Stage) ([]string, error) {
 	changes, err := p.starter(s.ID)
 	if err != nil {
 		return []string{err.Error()}, nil
 	}
+	files, err := p.sources(s)
+	if err != nil {
+		return []string{err.Error()}, nil
+	}
+	return p.memo.once(p.fact("red-"+s.ID, changes, files), func() ([]string, error) { return p.redNow(ctx, changes, s) })
+}
+
+func (p *prover) redNow(ctx context.Context, changes overlay.Files, s course.Stage) (problems []string, err error) {
 	holes, err := p.holes(s)
 	if err != nil {
 		return []string{err.Error()}, nil
@@ -158,24 +171,36 @@ func checkGreen(ctx context.Context, p *prover, s course.Stage) ([]string, error
 	return p.allPass(ctx, nil, s)
 }
 
-// allPass runs the graded tests of the stages, all of which must pass.
-func (p *prover) allPass(
-	ctx context.Context, changes overlay.Files, stages ...course.Stage,
-) (problems []string, err error) {
-	if len(stages) == 0 {
-		return nil, nil
+// allPass runs the graded tests of the stages, all of which must pass. Where the changes touch nothing that a stage's tests are
+// built from, it is the same fact as that they pass on the reference.
+func (p *prover) allPass(ctx context.Context, changes overlay.Files, stages ...course.Stage) ([]string, error) {
+	var problems []string
+	for _, s := range stages {
+		files, err := p.sources(s)
+		if err != nil {
+			return append(problems, err.Error()), nil
+		}
+		found, err := p.memo.once(p.fact("green-"+s.ID, changes, files), func() ([]string, error) {
+			return p.greenNow(ctx, changes, s)
+		})
+		if err != nil {
+			return problems, err
+		}
+		problems = append(problems, found...)
 	}
-	report, err := p.grade(ctx, changes, stages...)
+	return problems, nil
+}
+
+func (p *prover) greenNow(ctx context.Context, changes overlay.Files, s course.Stage) (problems []string, err error) {
+	report, err := p.grade(ctx, changes, s)
 	if err != nil {
 		return nil, err
 	}
 	for stage, t := range report.Each {
 		if stage.BuildError != "" {
-			problem := fmt.Sprintf("the tests of %s do not compile:\n%s", stage.Stage.ID, stage.BuildError)
-			if !slices.Contains(problems, problem) {
-				problems = append(problems, problem)
-			}
-		} else if t.Outcome != grade.Passed {
+			return []string{fmt.Sprintf("the tests of %s do not compile:\n%s", s.ID, stage.BuildError)}, nil
+		}
+		if t.Outcome != grade.Passed {
 			problems = append(problems, fmt.Sprintf("%s %s: %s (%s)", t.Stage, t.Test, t.Outcome, oneLine(t.Message)))
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,8 +22,37 @@ const commandTimeout = 3 * time.Minute
 
 // checkCommands runs the handout's commands: first those that are meant for the workspace as it was laid out, then,
 // with the stage solved, those that are meant for then.
-func checkCommands(ctx context.Context, p *prover, s course.Stage) (problems []string, err error) {
+func checkCommands(ctx context.Context, p *prover, s course.Stage) ([]string, error) {
 	blocks, _ := parseHandout(string(p.Reference[s.Handout]))
+	files, err := p.sources(s)
+	if err != nil {
+		return []string{err.Error()}, nil
+	}
+	files = append(files, s.Handout)
+	if slices.ContainsFunc(blocks, func(b block) bool { return !courseOnly(b) }) {
+		files = p.Reference.Paths()
+	}
+	return p.memo.once(p.fact("commands-"+s.ID, nil, files), func() ([]string, error) {
+		return p.commandsNow(ctx, s, blocks)
+	})
+}
+
+// courseOnly tells whether a block is not run or does nothing but ask labs about the stage, so that what it does depends on no
+// more than the stage's tests do.
+func courseOnly(b block) bool {
+	if kind, word, _ := strings.Cut(b.info, " "); kind != "sh" || word == "shown" {
+		return true
+	}
+	for line := range strings.Lines(b.text) {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "make project") && !strings.HasPrefix(line, "go run ./labs ") {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *prover) commandsNow(ctx context.Context, s course.Stage, blocks []block) (problems []string, err error) {
 	dir := filepath.Join(p.scratch, "workspace-"+s.ID)
 	space, err := workspace.FindFor(p.root, p.Table)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"tinykv/labs/course"
+	"tinykv/labs/hint"
 	"tinykv/labs/overlay"
 	"tinykv/labs/starter"
 )
@@ -93,6 +94,11 @@ func checkHandout(_ context.Context, p *prover, s course.Stage) (problems []stri
 		if kind == "sh" && !slices.Contains([]string{"", "fails", "done", "shown"}, word) {
 			report(b.line-1, "a block of commands is marked %q: use fails, done, shown or nothing", word)
 		}
+	}
+	if hints, err := hint.Parse(s.ID, text); err != nil {
+		report(1, "its hints can't be read: %v", err)
+	} else if len(hints) == 0 {
+		report(1, "it has no hints")
 	}
 	for _, h := range s.Holes {
 		mentioned := func(w word) bool {

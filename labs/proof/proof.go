@@ -34,6 +34,7 @@ type Options struct {
 	Table     []course.Stage                   // the whole course
 	Stages    []course.Stage                   // what to prove of it; nil: all
 	Only      []string                         // names of checks; nil: all
+	Memo      string                           // a directory that remembers what was shown before; "": show everything
 	Tell      func(format string, args ...any) // one line of progress for each check; may be nil
 }
 
@@ -55,8 +56,8 @@ var checks = []check{
 	{"starter", false, checkStarter},
 	{"catchup", false, checkCatchUp},
 	{"red", true, checkRed},
-	{"earlier", true, checkEarlier},
 	{"green", true, checkGreen},
+	{"earlier", true, checkEarlier},
 	{"commands", true, checkCommands},
 }
 
@@ -72,10 +73,13 @@ func Checks() []string {
 // prover is one run.
 type prover struct {
 	Options
-	root     string                   // a copy of the reference on disk
-	scratch  string                   // the directory around it, removed at the end
-	cgo      bool                     // there is a C compiler
-	starters map[string]overlay.Files // what is laid over the reference to get the starter of a stage
+	root    string // a copy of the reference on disk
+	scratch string // the directory around it, removed at the end
+	memo    *memo
+
+	cgo       bool                     // there is a C compiler
+	goVersion string                   // of the go command, and for which system it builds
+	starters  map[string]overlay.Files // what is laid over the reference to get the starter of a stage
 }
 
 // Run proves the stages and returns what is wrong. The error is about the machine: no space, no go command, an
@@ -110,6 +114,7 @@ func Run(ctx context.Context, opts Options) (problems []Problem, err error) {
 				continue
 			}
 			start := time.Now()
+			p.memo.hits = 0
 			found, err := c.run(ctx, p, s)
 			if err == nil {
 				err = ctx.Err()
@@ -120,15 +125,18 @@ func Run(ctx context.Context, opts Options) (problems []Problem, err error) {
 			for _, text := range found {
 				problems = append(problems, Problem{s.ID, c.name, text})
 			}
-			opts.Tell("%s", line(s.ID, c.name, found, time.Since(start)))
+			opts.Tell("%s", line(s.ID, c.name, found, p.memo.hits > 0, time.Since(start)))
 		}
 	}
 	return problems, nil
 }
 
 // line tells how a check went.
-func line(stage, check string, found []string, took time.Duration) string {
+func line(stage, check string, found []string, known bool, took time.Duration) string {
 	result := "ok"
+	if known {
+		result = "ok, known"
+	}
 	if len(found) > 0 {
 		result = fmt.Sprintf("%d problem(s)", len(found))
 	}
@@ -153,12 +161,14 @@ func newProver(ctx context.Context, opts Options) (*prover, error) {
 		os.RemoveAll(scratch)
 		return nil, fmt.Errorf("copy the reference: %w", err)
 	}
-	cgo, err := exec.CommandContext(ctx, "go", "env", "CGO_ENABLED").Output()
+	p.memo = newMemo(opts.Memo)
+	env, err := exec.CommandContext(ctx, "go", "env", "CGO_ENABLED", "GOVERSION", "GOOS", "GOARCH").Output()
 	if err != nil {
 		os.RemoveAll(scratch)
 		return nil, fmt.Errorf("run the go command: %w", err)
 	}
-	p.cgo = strings.TrimSpace(string(cgo)) == "1" // the go command says 0 if it finds no C compiler
+	p.goVersion = strings.Join(strings.Fields(string(env)), " ")
+	p.cgo = strings.HasPrefix(p.goVersion, "1 ") // the go command says 0 if it finds no C compiler
 	return p, nil
 }
 

@@ -2,8 +2,10 @@ package proof
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -28,7 +30,13 @@ func TestTheCourseIsSound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	problems, err := Run(t.Context(), Options{Reference: reference, Table: course.Stages(), Tell: t.Logf})
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := Run(t.Context(), Options{
+		Reference: reference, Table: course.Stages(), Tell: t.Logf, Memo: filepath.Join(cache, "tinykv", "proof"),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,6 +221,47 @@ func TestWhatIsBrokenIsTold(t *testing.T) {
 				t.Errorf("%d problems instead of %d: %v", len(problems), len(b.want), problems)
 			}
 		})
+	}
+}
+
+func TestWhatIsKnownIsShownAgainOnlyIfItsSourcesChange(t *testing.T) {
+	tree, table := small(t)
+	options := Options{Reference: tree, Table: table, Memo: t.TempDir(), Only: []string{"red", "green", "earlier"}}
+	run := func() string {
+		t.Helper()
+		var told strings.Builder
+		options.Tell = func(format string, args ...any) {
+			fields := strings.Fields(fmt.Sprintf(format, args...))
+			if slices.Contains(fields, "known") {
+				told.WriteString(fields[0] + fields[1] + " ")
+			}
+		}
+		if problems, err := Run(t.Context(), options); err != nil || len(problems) > 0 {
+			t.Fatal(problems, err)
+		}
+		return told.String()
+	}
+	if got := run(); got != "" {
+		t.Errorf("known before anything was shown: %s", got)
+	}
+	const all = "1ared 1bred 1agreen 1bgreen 1bearlier "
+	if got := run(); got != all {
+		t.Errorf("the second time %s is known, want %s", got, all)
+	}
+	// A comment in a test of 1b is a change for 1b alone; one in the handout is none for what runs tests.
+	for file, want := range map[string]string{doubleTest: "1ared 1agreen 1bearlier ", doubleText: all} {
+		options.Reference = overlay.Files{file: append(bytes.Clone(tree[file]), "\n// changed\n"...)}.Over(tree)
+		if got := run(); got != want {
+			t.Errorf("after a change in %s, %s is known, want %s", file, got, want)
+		}
+	}
+	// What fails is not remembered.
+	options.Reference = overlay.Files{doubleTest: bytes.Replace(tree[doubleTest], []byte("got != 4"), []byte("got != 5"), 1)}.Over(tree)
+	options.Only = []string{"green"}
+	for range 2 {
+		if problems, err := Run(t.Context(), options); err != nil || len(problems) != 1 {
+			t.Errorf("problems %v, %v; want one, each time", problems, err)
+		}
 	}
 }
 
