@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -64,6 +63,23 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
+// start starts the program, and returns a way to send it lines. Its input does not end by itself.
+func (p *program) start(t *testing.T) (say func(line string)) {
+	t.Helper()
+	in, err := p.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return func(line string) {
+		if _, err := fmt.Fprintln(in, line); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // leavesNothing fails if a directory of play is still there.
 func (p *program) leavesNothing(t *testing.T) {
 	t.Helper()
@@ -112,14 +128,8 @@ func TestPlayFromAPipeTellsTheLineThatFailed(t *testing.T) {
 func TestPlayEndedByASignalLeavesNothing(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		p := kv(t, "play")
-		in, out := io.Pipe() // never ends
-		defer out.Close()
-		p.Stdin = in
-		p.WaitDelay = time.Millisecond // nobody waits for the copy of that input
-		if err := p.Start(); err != nil {
-			t.Fatal(err)
-		}
-		go fmt.Fprintln(out, "put a 1")
+		say := p.start(t)
+		say("put a 1")
 		until(t, &p.out, "OK")
 		if err := p.Process.Signal(sig); err != nil {
 			t.Fatal(err)
@@ -147,14 +157,9 @@ func TestShellRunsOneCommandAndSaysWhenNobodyAnswers(t *testing.T) {
 	}
 
 	playing := kv(t, "play")
-	in, out := io.Pipe()
-	playing.Stdin = in
-	playing.WaitDelay = time.Millisecond
-	if err := playing.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { out.Close(); _ = playing.Wait(); playing.leavesNothing(t) }()
-	go fmt.Fprintln(out, "members")
+	say := playing.start(t)
+	defer func() { say("quit"); _ = playing.Wait(); playing.leavesNothing(t) }()
+	say("members")
 	until(t, &playing.out, "(cluster ")
 	addr := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(playing.out.String())
 	for _, c := range []struct {
