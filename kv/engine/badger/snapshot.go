@@ -55,7 +55,7 @@ func (s *snapshot) Get(cf engine.CF, key []byte) ([]byte, error) {
 // badger.IteratorOptions let badger skip tables outside of them, but do not bound the walk.
 // Errors: engine.ErrNotFound if there is no pair with exactly this key; engine.ErrCorrupt; badger's own.
 func getByIterator(txn *badger.Txn, key []byte) ([]byte, error) {
-	it := txn.NewIterator(badger.IteratorOptions{StartKey: key, EndKey: append(bytes.Clone(key), 0)})
+	it := txn.NewIterator(badger.IteratorOptions{}) // bounds cost a search in every table before the search
 	defer it.Close()
 	it.Seek(key)
 	if !it.Valid() || !bytes.Equal(it.Item().Key(), key) {
