@@ -19,8 +19,8 @@ import (
 
 var cfPrefix = [...]byte{engine.Default: 'd', engine.Lock: 'l', engine.Write: 'w'}
 
-// encodeKey returns the key under which badger keeps key of cf: the prefix of cf, then key. The result is a new slice that shares
-// nothing with key. The order of keys of one family stays as it is.
+// encodeKey returns the key under which badger keeps key of cf: the prefix of cf, which cfPrefix has, then key. The
+// result is a new slice that shares nothing with key. The order of keys of one family stays as it is.
 func encodeKey(cf engine.CF, key []byte) []byte {
 	encoded := make([]byte, 0, 1+len(key))
 	return append(append(encoded, cfPrefix[cf]), key...)

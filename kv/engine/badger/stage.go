@@ -13,8 +13,8 @@ import (
 	"tinykv/kv/engine"
 )
 
-// stageBatch puts all operations of b into txn, in their order, where they wait for the commit: values sealed (see seal), keys encoded
-// (see encodeKey). A later operation on a key replaces an earlier one, in the same batch too. Badger keeps the slices that it is
+// stageBatch puts all operations of b into txn, in their order, where they wait for the commit: keys encoded (see
+// encodeKey), values sealed (see [seal]). A later operation on a key replaces an earlier one, in the same batch too. Badger keeps the slices that it is
 // given until the commit, and changes them: every key and value it gets must be a new slice.
 //
 // An error of stageRangeDelete is handed on as it is. After an error the caller discards txn.
