@@ -10,7 +10,7 @@
 //
 //  1. Start returns when the server serves, or with an error that has the server's own last words.
 //  2. After Stop or Kill the process is gone; its directory is left as it is.
-//  3. A process that was started ends with its parent's context at the latest.
+//  3. A process that was started ends with its context at the latest; on Linux also with the process that started it.
 package process
 
 import (
@@ -99,6 +99,7 @@ func Start(ctx context.Context, binary string, o Options) (*Server, error) {
 		log:     &tail{},
 		exited:  make(chan struct{}),
 	}
+	endWithParent(s.command)
 	s.command.Stderr = s.log
 	stdout, err := s.command.StdoutPipe()
 	if err != nil {
