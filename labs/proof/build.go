@@ -119,7 +119,9 @@ func checkRed(ctx context.Context, p *prover, s course.Stage) ([]string, error) 
 	if err != nil {
 		return []string{err.Error()}, nil
 	}
-	return p.memo.once(p.fact("red-"+s.ID, changes, files), func() ([]string, error) { return p.redNow(ctx, changes, s) })
+	return p.memo.once(p.fact("red-"+s.ID, changes, files), func() ([]string, error) {
+		return p.redNow(ctx, changes, s)
+	})
 }
 
 func (p *prover) redNow(ctx context.Context, changes overlay.Files, s course.Stage) (problems []string, err error) {
@@ -171,8 +173,8 @@ func checkGreen(ctx context.Context, p *prover, s course.Stage) ([]string, error
 	return p.allPass(ctx, nil, s)
 }
 
-// allPass runs the graded tests of the stages, all of which must pass. Where the changes touch nothing that a stage's tests are
-// built from, it is the same fact as that they pass on the reference.
+// allPass runs the graded tests of the stages, all of which must pass. Where the changes touch nothing that a
+// stage's tests are built from, it is the same fact as that they pass on the reference.
 func (p *prover) allPass(ctx context.Context, changes overlay.Files, stages ...course.Stage) ([]string, error) {
 	var problems []string
 	for _, s := range stages {

@@ -37,8 +37,8 @@ func checkCommands(ctx context.Context, p *prover, s course.Stage) ([]string, er
 	})
 }
 
-// courseOnly tells whether a block is not run or does nothing but ask labs about the stage, so that what it does depends on no
-// more than the stage's tests do.
+// courseOnly tells whether a block is not run or does nothing but ask labs about the stage, so that what it does
+// depends on no more than the stage's tests do.
 func courseOnly(b block) bool {
 	if kind, word, _ := strings.Cut(b.info, " "); kind != "sh" || word == "shown" {
 		return true

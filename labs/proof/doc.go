@@ -27,9 +27,9 @@
 //	```sh done      it succeeds once the stage is solved
 //	```sh shown     it is not run: it waits for a person, or never ends
 //
-// What was shown once need not be shown again while nothing of what it depends on has changed: the tests of a stage depend on the
-// packages that they import, on the modules, and on labs. With Options.Memo such facts are kept between runs. That is how make
-// test proves the stages that a change touches; go run ./labs proof shows everything.
+// What was shown once need not be shown again while nothing of what it depends on has changed: the tests of a stage
+// depend on the packages that they import, on the modules, and on labs. With Options.Memo such facts are kept
+// between runs. That is how make test proves the stages that a change touches; go run ./labs proof shows everything.
 //
 // What is not shown here: that wrong programs fail and right ones of other designs pass. That is for package mutant.
 package proof

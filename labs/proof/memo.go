@@ -1,5 +1,5 @@
-// Memo: what was shown before and can't have changed since is not shown again. Late stages ask for the tests of all earlier ones, so
-// without it the proof would grow with the square of the course.
+// Memo: what was shown before and can't have changed since is not shown again. Late stages ask for the tests of all
+// earlier ones, so without it the proof would grow with the square of the course.
 
 package proof
 
@@ -19,8 +19,8 @@ import (
 	"tinykv/labs/overlay"
 )
 
-// memo remembers facts by the hash of all that they depend on: in memory for one run and, if it has a directory, on disk for the
-// runs to come. Only good news is kept.
+// memo remembers facts by the hash of all that they depend on: in memory for one run and, if it has a directory, on
+// disk for the runs to come. Only good news is kept.
 type memo struct {
 	dir   string
 	known map[string]bool
@@ -30,7 +30,8 @@ type memo struct {
 // memoLife is how long a fact that nobody asks for is kept on disk.
 const memoLife = 30 * 24 * time.Hour
 
-// newMemo opens the memory in dir, "" for none on disk, and forgets what is old. Trouble with the directory costs only time.
+// newMemo opens the memory in dir, "" for none on disk, and forgets what is old. Trouble with the directory costs
+// only time.
 func newMemo(dir string) *memo {
 	m := &memo{dir: dir, known: map[string]bool{}}
 	entries, _ := os.ReadDir(dir)
@@ -73,8 +74,8 @@ func (m *memo) remember(fact string) {
 	}
 }
 
-// fact names something that is shown of the given files with changes laid over the reference. Beside them it depends on the course's
-// machinery, the modules and the go command.
+// fact names something that is shown of the given files with changes laid over the reference. Beside them it depends
+// on the course's machinery, the modules and the go command.
 func (p *prover) fact(about string, changes overlay.Files, files []string) string {
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%s\n%s\n", about, p.goVersion)
@@ -92,15 +93,16 @@ func (p *prover) machinery() []string {
 	files := []string{"go.mod", "go.sum"}
 	for name := range p.Reference.Under("labs") {
 		top, _, _ := strings.Cut(strings.TrimPrefix(name, "labs/"), "/")
-		if !slices.Contains([]string{"tests", "handouts", "mutants", "variants"}, top) && !strings.HasSuffix(name, "_test.go") {
+		content := slices.Contains([]string{"tests", "handouts", "mutants", "variants"}, top)
+		if !content && !strings.HasSuffix(name, "_test.go") {
 			files = append(files, name)
 		}
 	}
 	return files
 }
 
-// sources lists the files that the tests of a stage are built from and run with: those of all packages of ours that they import,
-// directly or not.
+// sources lists the files that the tests of a stage are built from and run with: those of all packages of ours that
+// they import, directly or not.
 func (p *prover) sources(s course.Stage) ([]string, error) {
 	dirs, _, err := grade.Sources(p.root, s.TestDir)
 	if err != nil {

@@ -135,7 +135,10 @@ var breakages = map[string]breakage{
 			{File: addText, Old: "`a.Add`", New: "`a.Sub`, `pad()`"},
 			{File: addText, Old: "sh fails", New: "sh fail"},
 		},
-		want: []string{"1a.md:3: names kv/a/b.go", "a has no Min", "names kv/b", "file sub_test.go", "a has no Sub", "function pad", `marked "fail"`},
+		want: []string{
+			"1a.md:3: names kv/a/b.go", "a has no Min", "names kv/b", "file sub_test.go", "a has no Sub", "function pad",
+			`marked "fail"`,
+		},
 	},
 	"a handout that does not name its hole": {
 		check: "handout", stage: "1b",
@@ -149,8 +152,8 @@ var breakages = map[string]breakage{
 	},
 	"a solution in a test": {
 		check: "secret", stage: "1b",
-		edits: []overlay.Edit{{File: doubleTest, Old: "func TestDouble", New: "func double(x int) int {\n\tsum := Add(x, x)\n\n" +
-			"\tif sum%2 != 0 { panic(\"an odd sum\") }\n\treturn sum // !\n}\n\nfunc TestDouble"}},
+		edits: []overlay.Edit{{File: doubleTest, Old: "func TestDouble", New: "func double(x int) int {\n" +
+			"\tsum := Add(x, x)\n\n\tif sum%2 != 0 { panic(\"an odd sum\") }\n\treturn sum // !\n}\n\nfunc TestDouble"}},
 		want: []string{"the body of Double stands in labs/tests/1b/double_test.go"},
 	},
 	"a starter that does not compile": {
@@ -256,7 +259,8 @@ func TestWhatIsKnownIsShownAgainOnlyIfItsSourcesChange(t *testing.T) {
 		}
 	}
 	// What fails is not remembered.
-	options.Reference = overlay.Files{doubleTest: bytes.Replace(tree[doubleTest], []byte("got != 4"), []byte("got != 5"), 1)}.Over(tree)
+	failing := bytes.Replace(tree[doubleTest], []byte("got != 4"), []byte("got != 5"), 1)
+	options.Reference = overlay.Files{doubleTest: failing}.Over(tree)
 	options.Only = []string{"green"}
 	for range 2 {
 		if problems, err := Run(t.Context(), options); err != nil || len(problems) != 1 {
@@ -312,7 +316,8 @@ func TestHandoutIsSplitIntoBlocksAndWords(t *testing.T) {
 func TestABlockLeavesNoProcessBehind(t *testing.T) {
 	dir := t.TempDir()
 	// The server in the background would create the file if it outlived its block.
-	if problem := runBlock(t.Context(), dir, "(sleep 1; touch outlived) >/dev/null 2>&1 &\necho $! > pid", true); problem != "" {
+	const script = "(sleep 1; touch outlived) >/dev/null 2>&1 &\necho $! > pid"
+	if problem := runBlock(t.Context(), dir, script, true); problem != "" {
 		t.Fatal(problem)
 	}
 	pid, err := os.ReadFile(dir + "/pid")
@@ -320,9 +325,9 @@ func TestABlockLeavesNoProcessBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	// kill -0 asks whether the process exists; one that was killed may take a moment to be reaped.
+	lives := fmt.Sprintf("kill -0 %[1]s 2>/dev/null && ! grep -q '^State:.Z' /proc/%[1]s/status", bytes.TrimSpace(pid))
 	for range 100 {
-		if runBlock(t.Context(), dir, "kill -0 "+strings.TrimSpace(string(pid))+" 2>/dev/null && ! grep -q '^State:.Z' /proc/"+
-			strings.TrimSpace(string(pid))+"/status", false) == "" {
+		if runBlock(t.Context(), dir, lives, false) == "" {
 			return
 		}
 	}

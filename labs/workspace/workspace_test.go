@@ -158,6 +158,31 @@ func goVet(dir string) (string, error) {
 	return string(output), err
 }
 
+func TestWithoutGitAWorkspaceIsNoRepositoryAndSaysSo(t *testing.T) {
+	goCommand, err := exec.LookPath("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := t.TempDir()
+	if err := os.Symlink(goCommand, filepath.Join(path, "go")); err != nil {
+		t.Fatal(err)
+	}
+	clone := clone(t)
+	t.Setenv("PATH", path)
+	told := ""
+	dir := filepath.Join(filepath.Dir(clone.Root), "workspace")
+	tell := func(format string, args ...any) { told += fmt.Sprintf(format, args...) }
+	if err := clone.Create(t.Context(), dir, "1a", tell); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, ".git")); err == nil || !strings.Contains(told, "git is not installed") {
+		t.Errorf("a repository without git: %v; told %q", err, told)
+	}
+	if w := find(t, dir); !w.Learner {
+		t.Error("it is no workspace")
+	}
+}
+
 func TestTheArchiveIsTheSameByteForByte(t *testing.T) {
 	files := overlay.Files{"go.mod": []byte("module tinykv\n"), "b": {}, "a/long/" + strings.Repeat("x", 150): []byte("y")}
 	one, err := pack(files)
