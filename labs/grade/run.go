@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -133,48 +132,43 @@ func (r *runner) observe(e Event) {
 	r.opts.Observe(e)
 }
 
-// build compiles every stage's tests, two at a time.
+// build compiles every stage's tests, one after the other: the go command uses all processors by itself, and two linkers
+// at a time take more memory than a small machine has to spare.
 func (r *runner) build(ctx context.Context) error {
-	for _, stage := range r.opts.Stages {
-		s := &stageRun{Stage: stage}
-		if r.opts.Overlay != nil {
-			s.changes = r.opts.Overlay(stage.ID)
-		}
-		s.unwritten = Unwritten(r.opts.Root, stage)
-		for _, t := range stage.Tests {
-			if r.opts.Only == nil || r.opts.Only.MatchString(t.Name) {
-				s.tests = append(s.tests, t)
-			}
-		}
-		s.results = make([]TestResult, len(s.tests))
+	for i, stage := range r.opts.Stages {
+		s := r.newStage(stage)
 		r.stages = append(r.stages, s)
-	}
-	errs := make([]error, len(r.stages))
-	parallel(min(r.opts.Jobs, runtime.NumCPU()), len(r.stages), func(i int) {
-		s := r.stages[i]
 		if len(s.tests) == 0 || ctx.Err() != nil {
-			return
+			continue
 		}
 		r.observe(Event{Stage: s.ID, Building: true})
 		start := time.Now()
-		out := filepath.Join(r.scratch, fmt.Sprintf("stage%d.test", i))
-		s.binary, s.buildErr, errs[i] = compile(ctx, r.opts, s, out)
-		s.buildTime = time.Since(start)
+		binary, buildErr, err := compile(ctx, r.opts, s, filepath.Join(r.scratch, fmt.Sprintf("stage%d.test", i)))
 		if ctx.Err() != nil {
-			s.binary, s.buildErr, s.buildTime = nil, "", 0 // interrupted: nothing is known of it
-			return
+			continue // interrupted: nothing is known of it
 		}
-		r.observe(Event{Stage: s.ID, Built: true, Err: s.buildErr})
-	})
-	if ctx.Err() != nil {
-		return nil // interrupted: everything is NotRun
-	}
-	for _, err := range errs {
 		if err != nil {
 			return err
 		}
+		s.binary, s.buildErr, s.buildTime = binary, buildErr, time.Since(start)
+		r.observe(Event{Stage: s.ID, Built: true, Err: buildErr})
 	}
 	return nil
+}
+
+// newStage prepares a stage: which of its tests run, and what is laid over the tree for it.
+func (r *runner) newStage(stage course.Stage) *stageRun {
+	s := &stageRun{Stage: stage, unwritten: Unwritten(r.opts.Root, stage)}
+	if r.opts.Overlay != nil {
+		s.changes = r.opts.Overlay(stage.ID)
+	}
+	for _, t := range stage.Tests {
+		if r.opts.Only == nil || r.opts.Only.MatchString(t.Name) {
+			s.tests = append(s.tests, t)
+		}
+	}
+	s.results = make([]TestResult, len(s.tests))
+	return s
 }
 
 // runTests runs the tests of all stages that were built, opts.Jobs at a time.
