@@ -88,7 +88,7 @@ func testEnv(opts Options, scratch, mark string) []string {
 	return append(append(env, opts.Env...),
 		"TMPDIR="+scratch, runEnv+"="+mark,
 		"GOMEMLIMIT="+strconv.FormatInt(opts.MemoryBytes/goMemoryShare*(goMemoryShare-1), 10),
-		"GOTRACEBACK=all", "GOGC=", "GODEBUG=", "GORACE=", "GOCOVERDIR=", "GOMAXPROCS=",
+		"GOTRACEBACK=all", "GOGC=", "GODEBUG=", "GORACE=atexit_sleep_ms=10", "GOCOVERDIR=", "GOMAXPROCS=",
 	)
 }
 
