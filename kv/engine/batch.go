@@ -24,8 +24,8 @@ type Op struct {
 	Key, Value []byte
 }
 
-// Batch collects operations without touching any engine, so code that decides can return one as its result. The zero value is
-// an empty batch. It copies what it is given. It is not safe for use by several goroutines at once.
+// Batch collects operations without touching any engine, so code that decides can return one as its result. The
+// zero value is an empty batch. It copies what it is given. It is not safe for use by several goroutines at once.
 type Batch struct {
 	ops  []Op
 	size int
@@ -41,12 +41,14 @@ func (b *Batch) Delete(cf CF, key []byte) {
 	b.add(Op{OpDelete, cf, clone(key), nil})
 }
 
-// DeleteRange removes every key of cf in [start, end). An empty end means "to the last key". An inverted range removes nothing.
+// DeleteRange removes every key of cf in [start, end). An empty end means "to the last key". An inverted range
+// removes nothing.
 func (b *Batch) DeleteRange(cf CF, start, end []byte) {
 	b.add(Op{OpDeleteRange, cf, clone(start), clone(end)})
 }
 
-// Append adds the operations of other behind those of b. The two share the bytes of keys and values, which nobody changes.
+// Append adds the operations of other behind those of b. The two share the bytes of keys and values, which nobody
+// changes.
 func (b *Batch) Append(other *Batch) {
 	b.ops = append(b.ops, other.ops...)
 	b.size += other.size
@@ -55,12 +57,13 @@ func (b *Batch) Append(other *Batch) {
 // Len is the number of operations.
 func (b *Batch) Len() int { return len(b.ops) }
 
-// Size is what the batch costs in bytes: the lengths of all keys and values, and OpOverhead for each operation. MaxBatchSize
-// bounds it.
+// Size is what the batch costs in bytes: the lengths of all keys and values, and OpOverhead for each operation.
+// MaxBatchSize bounds it.
 func (b *Batch) Size() int { return b.size }
 
-// Check tells whether every engine would accept the batch: ErrEmptyKey, ErrTooLarge, ErrUnknownCF, or nil. Engines call it before
-// they touch anything; whoever makes batches out of foreign input may call it to find the fault early.
+// Check tells whether every engine would accept the batch: ErrEmptyKey, ErrTooLarge, ErrUnknownCF, or nil. Engines
+// call it before they touch anything; whoever makes batches out of foreign input may call it to find the fault
+// early.
 func (b *Batch) Check() error {
 	if b.size > MaxBatchSize {
 		return fmt.Errorf("%w: batch of %d bytes, the limit is %d", ErrTooLarge, b.size, MaxBatchSize)

@@ -2,10 +2,11 @@
 
 // The commit, which does not believe badger.
 //
-// Badger's Commit returns nil also when the write or the sync of its log failed: the error is dropped on the way. But then the entries
-// are not readable. So each transaction writes the next number under one more key, the last in order, and reads it back: only if
-// it is there is the transaction acknowledged. And after a failed write badger's writer is gone, so that the next Commit would wait
-// for ever: a watchdog ends the wait. After either the engine is failed for good.
+// Badger's Commit returns nil also when the write or the sync of its log failed: the error is dropped on the way.
+// But then the entries are not readable. So each transaction writes the next number under one more key, the last in
+// order, and reads it back: only if it is there is the transaction acknowledged. And after a failed write badger's
+// writer is gone, so that the next Commit would wait for ever: a watchdog ends the wait. After either the engine is
+// failed for good.
 
 package badger
 
@@ -30,8 +31,9 @@ var errSwallowed = errors.New("the commit was lost: badger could not write or sy
 // errHanging: a commit did not end in time.
 var errHanging = errors.New("the commit does not end: badger's writer has stopped, or the disk takes too long")
 
-// commit writes batches as one transaction, with the next sequence number, and returns nil only when it is durable. It is called by
-// one goroutine at a time. Error: engine.ErrTooLarge, after which the engine is as before; any other means that it is failed.
+// commit writes batches as one transaction, with the next sequence number, and returns nil only when it is durable.
+// It is called by one goroutine at a time. Error: engine.ErrTooLarge, after which the engine is as before; any
+// other means that it is failed.
 func (e *Engine) commit(batches []*engine.Batch) error {
 	if err := e.failed(); err != nil {
 		return fmt.Errorf("%w: %w", engine.ErrFailed, err)

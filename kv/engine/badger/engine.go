@@ -36,8 +36,9 @@ type Engine struct {
 
 var _ engine.Engine = (*Engine)(nil)
 
-// Write implements engine.Engine. Concurrent writes share a transaction and its sync. Badger syncs all of its writes or none, and a
-// write that is not synced can be torn by a crash even though it was one transaction; so every write is synced, Buffered ones too.
+// Write implements engine.Engine. Concurrent writes share a transaction and its sync. Badger syncs all of its
+// writes or none, and a write that is not synced can be torn by a crash even though it was one transaction; so
+// every write is synced, Buffered ones too.
 func (e *Engine) Write(b *engine.Batch, _ engine.Durability) error {
 	if err := e.gate.Enter(); err != nil {
 		return err
@@ -74,8 +75,8 @@ func (e *Engine) fail(err error) error {
 	return err
 }
 
-// Close implements engine.Engine. After a failed write badger may not be able to close; then its files stay open, and the directory
-// locked, until the process ends.
+// Close implements engine.Engine. After a failed write badger may not be able to close; then its files stay open,
+// and the directory locked, until the process ends.
 func (e *Engine) Close() error {
 	if err := e.gate.Shut(); err != nil {
 		return err

@@ -17,8 +17,8 @@ import (
 	"tinykv/kv/engine"
 )
 
-// groupBytes is the size up to which batches are put together: large enough for one sync to serve hundreds of writers, small enough
-// that none waits long for the others.
+// groupBytes is the size up to which batches are put together: large enough for one sync to serve hundreds of
+// writers, small enough that none waits long for the others.
 const groupBytes = 2 << 20
 
 // group queues batches. The zero value is ready.
@@ -60,8 +60,8 @@ func (g *group) do(b *engine.Batch, commit func([]*engine.Batch) error) error {
 	return err
 }
 
-// take removes the next group from the queue. A batch with a range delete goes alone: it may turn out too large, and then only its
-// own writer shall hear of it.
+// take removes the next group from the queue. A batch with a range delete goes alone: it may turn out too large,
+// and then only its own writer shall hear of it.
 func (g *group) take() (members []*waiter, batches []*engine.Batch) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

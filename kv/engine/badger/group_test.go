@@ -13,7 +13,8 @@ import (
 	"tinykv/kv/engine"
 )
 
-// TestGroupShares lets nine writers come while one commits: they share the next commit, but for the one with a range delete.
+// TestGroupShares lets nine writers come while one commits: they share the next commit, but for the one with a
+// range delete.
 func TestGroupShares(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g group

@@ -53,9 +53,9 @@ func (it *iterator) SeekGE(key []byte) bool { return it.seekGE(encodeKey(it.cf, 
 // SeekLT implements engine.Iterator.
 func (it *iterator) SeekLT(key []byte) bool { return it.seekLT(encodeKey(it.cf, key)) }
 
-// Next implements engine.Iterator. On a pair it moves the forward iterator, and land takes over where that stands. If the last move was a
-// reverse one, the forward iterator does not stand on this pair, and must be brought behind it by a seek. What it does off the ends
-// and unpositioned is in the picture above. Stopped, it stays.
+// Next implements engine.Iterator. On a pair it moves the forward iterator, and land takes over where that stands.
+// If the last move was a reverse one, the forward iterator does not stand on this pair, and must be brought behind
+// it by a seek. What it does off the ends and unpositioned is in the picture above. Stopped, it stays.
 func (it *iterator) Next() bool {
 	switch it.at {
 	case unpositioned, offLow:
@@ -70,8 +70,8 @@ func (it *iterator) Next() bool {
 	return false
 }
 
-// Prev implements engine.Iterator. It mirrors Next: on a pair it moves the reverse iterator, which a forward move has left elsewhere.
-// (Badger's iterators have only a Next: in a reverse one it goes to the key before.)
+// Prev implements engine.Iterator. It mirrors Next: on a pair it moves the reverse iterator, which a forward move
+// has left elsewhere. (Badger's iterators have only a Next: in a reverse one it goes to the key before.)
 func (it *iterator) Prev() bool {
 	switch it.at {
 	case unpositioned, offHigh:
@@ -86,8 +86,9 @@ func (it *iterator) Prev() bool {
 	return false
 }
 
-// seekGE moves to the first pair whose encoded key is >= key, with the forward iterator, which it makes if there is none yet. A key below
-// lower counts as lower. The last word has land. It returns whether the iterator stands on a pair; a stopped one never does.
+// seekGE moves to the first pair whose encoded key is >= key, with the forward iterator, which it makes if there is
+// none yet. A key below lower counts as lower. The last word has land. It returns whether the iterator stands on a
+// pair; a stopped one never does.
 func (it *iterator) seekGE(key []byte) bool {
 	if it.at == stopped {
 		return false
@@ -103,8 +104,9 @@ func (it *iterator) seekGE(key []byte) bool {
 	return it.land(it.forward)
 }
 
-// seekLT moves to the last pair whose encoded key is < key, with the reverse iterator, which it makes if there is none yet. A key above
-// upper counts as upper. Mind that Seek of a reverse badger iterator goes to the last key <= the one given. Otherwise it is as seekGE.
+// seekLT moves to the last pair whose encoded key is < key, with the reverse iterator, which it makes if there is
+// none yet. A key above upper counts as upper. Mind that Seek of a reverse badger iterator goes to the last key <=
+// the one given. Otherwise it is as seekGE.
 func (it *iterator) seekLT(key []byte) bool {
 	if it.at == stopped {
 		return false
@@ -123,10 +125,11 @@ func (it *iterator) seekLT(key []byte) bool {
 	return it.land(it.reverse)
 }
 
-// land takes over the pair on which b stands, which is the badger iterator that was moved last, and returns whether there is one within
-// [lower, upper). Then at is onPair, and key and value are copies, in memory that is used again, of the encoded key and of the unsealed
-// value (see [unseal]). Otherwise at tells the end that was run off: the low one after a reverse move, else the high one. A value that
-// can't be read, or whose seal is broken, stops the iterator with that error (see iterator.stop).
+// land takes over the pair on which b stands, which is the badger iterator that was moved last, and returns whether
+// there is one within [lower, upper). Then at is onPair, and key and value are copies, in memory that is used
+// again, of the encoded key and of the unsealed value (see [unseal]). Otherwise at tells the end that was run off:
+// the low one after a reverse move, else the high one. A value that can't be read, or whose seal is broken, stops
+// the iterator with that error (see iterator.stop).
 func (it *iterator) land(b *badger.Iterator) bool {
 	inside := b.Valid()
 	if inside {

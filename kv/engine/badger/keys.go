@@ -29,8 +29,9 @@ func encodeKey(cf engine.CF, key []byte) []byte {
 // decodeKey returns the user's part of a key that encodeKey made. The result is a part of encoded, not a copy.
 func decodeKey(encoded []byte) []byte { return encoded[1:] }
 
-// encodeRange turns the range [start, end) of cf into a range of encoded keys. An empty start means "from the first key of cf" and an
-// empty end "to the last key of cf": neither may reach into a neighbouring family. The range is inverted if [start, end) is.
+// encodeRange turns the range [start, end) of cf into a range of encoded keys. An empty start means "from the first
+// key of cf" and an empty end "to the last key of cf": neither may reach into a neighbouring family. The range is
+// inverted if [start, end) is.
 func encodeRange(cf engine.CF, start, end []byte) (lower, upper []byte) {
 	if len(end) == 0 {
 		return encodeKey(cf, start), []byte{cfPrefix[cf] + 1}

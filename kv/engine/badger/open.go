@@ -24,8 +24,8 @@ const (
 	cacheBytes    = 16 << 20 // of blocks of tables
 	valueLogBytes = 16 << 20 // preallocated: most of what a fresh store takes on disk
 
-	// Badger drops the error of a write that it makes because this buffer is full. So it must hold any transaction, with the
-	// 30 bytes that each entry gets at most, which engine.OpOverhead covers, and the sequence key.
+	// Badger drops the error of a write that it makes because this buffer is full. So it must hold any transaction,
+	// with the 30 bytes that each entry gets at most, which engine.OpOverhead covers, and the sequence key.
 	logBufferBytes = engine.MaxBatchSize + 1<<20
 
 	// How much of the files Open reads to check them: a fraction of a second.
@@ -49,7 +49,7 @@ func badgerOptions(dir string, opts Options) badger.Options {
 	o.MaxSubCompaction = 1
 	o.TableLoadingMode = options.MemoryMap
 	o.ValueLogLoadingMode = options.FileIO
-	o.TableBuilderOptions.Compression = options.None // processor time is scarcer than disk // each search unpacks a block of each table: 360 µs a get instead of 25
+	o.TableBuilderOptions.Compression = options.None // processor time is scarcer than disk
 	o.TableBuilderOptions.WriteBufferSize = 1 << 20
 	o.ValueLogWriteOptions.WriteBufferSize = logBufferBytes
 	if o.DoNotCompact = opts.NoCompaction; o.DoNotCompact {
@@ -58,8 +58,9 @@ func badgerOptions(dir string, opts Options) badger.Options {
 	return o
 }
 
-// Open opens the store in dir, which it makes if it is missing. Before badger touches anything it is checked whether all is well.
-// Errors: engine.ErrInUse, engine.ErrCorrupt, or what the file system says; all name dir or the file at fault.
+// Open opens the store in dir, which it makes if it is missing. Before badger touches anything it is checked
+// whether all is well. Errors: engine.ErrInUse, engine.ErrCorrupt, or what the file system says; all name dir or
+// the file at fault.
 func Open(dir string, opts Options) (*Engine, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)

@@ -20,6 +20,7 @@ import (
 
 	"tinykv/kv/engine"
 	"tinykv/kv/engine/enginetest"
+	"tinykv/kv/engine/internal/sums"
 )
 
 // TestFailedSyncIsNotAcknowledged makes the sync of badger's log fail: badger's Commit says nil.
@@ -270,6 +271,42 @@ func fillPipe(t *testing.T, w *os.File) {
 		}
 	}
 	if err := unix.SetNonblock(fd, false); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTraceOfADeletedTable leaves what a kill leaves that comes while badger removes a table: it is empty, and not in use.
+func TestTraceOfADeletedTable(t *testing.T) {
+	dir := t.TempDir()
+	e, err := Open(dir, Options{NoCompaction: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeForTest(t, e, "k", "v")
+	if err := e.Close(); err != nil { // makes a table
+		t.Fatal(err)
+	}
+	known, err := sums.Read(sums.OSDir(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	trace := filepath.Join(dir, "000000c3.sst")
+	if err := os.WriteFile(trace, []byte("a table that was in use when the store was opened"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := known.Add(sums.OSDir(dir), filepath.Base(trace), sums.Sums{}); err != nil {
+		t.Fatal(err)
+	}
+	known = known.Only(func(name string) bool { return strings.HasSuffix(name, ".sst") })
+	known.Clean = false
+	if err := errors.Join(known.Write(sums.OSDir(dir)), os.Truncate(trace, 0)); err != nil {
+		t.Fatal(err)
+	}
+	e, err = Open(dir, Options{NoCompaction: true})
+	if err != nil {
+		t.Fatalf("open after a kill while a table was removed: %v", err)
+	}
+	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
 }

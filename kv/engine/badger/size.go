@@ -12,11 +12,13 @@ import (
 	"tinykv/kv/engine"
 )
 
-// sizeWalkBytes is where ApproximateSize stops: far above any region, so that a mistaken question can't cost a walk over everything.
+// sizeWalkBytes is where ApproximateSize stops: far above any region, so that a mistaken question can't cost a walk
+// over everything.
 const sizeWalkBytes = 1 << 30
 
-// ApproximateSize implements engine.Engine. Badger has no cheap estimate that is safe beside its compactions, so this adds up keys and
-// stored values by a walk over the range, at some millions of pairs a second, and answers sizeWalkBytes for anything larger than that.
+// ApproximateSize implements engine.Engine. Badger has no cheap estimate that is safe beside its compactions, so
+// this adds up keys and stored values by a walk over the range, at some millions of pairs a second, and answers
+// sizeWalkBytes for anything larger than that.
 func (e *Engine) ApproximateSize(cf engine.CF, start, end []byte) (uint64, error) {
 	if err := e.gate.Enter(); err != nil {
 		return 0, err

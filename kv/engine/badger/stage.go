@@ -14,8 +14,9 @@ import (
 )
 
 // stageBatch puts all operations of b into txn, in their order, where they wait for the commit: keys encoded (see
-// encodeKey), values sealed (see [seal]). A later operation on a key replaces an earlier one, in the same batch too. Badger keeps the slices that it is
-// given until the commit, and changes them: every key and value it gets must be a new slice.
+// encodeKey), values sealed (see [seal]). A later operation on a key replaces an earlier one, in the same batch
+// too. Badger keeps the slices that it is given until the commit, and changes them: every key and value it gets
+// must be a new slice.
 //
 // An error of stageRangeDelete is handed on as it is. After an error the caller discards txn.
 func stageBatch(txn *badger.Txn, b *engine.Batch) error {
@@ -37,13 +38,15 @@ func stageBatch(txn *badger.Txn, b *engine.Batch) error {
 	return nil
 }
 
-// stageRangeDelete adds to txn a delete for every key of cf in [start, end) that txn sees: those in the store, and those that txn is
-// about to write. An empty end means "to the last key"; an inverted range deletes nothing. Badger has no cheaper way.
+// stageRangeDelete adds to txn a delete for every key of cf in [start, end) that txn sees: those in the store, and
+// those that txn is about to write. An empty end means "to the last key"; an inverted range deletes nothing. Badger
+// has no cheaper way.
 //
-// It walks with an iterator of txn that has no StartKey and no EndKey: with them badger panics when txn has pending writes.
+// It walks with an iterator of txn that has no StartKey and no EndKey: with them badger panics when txn has pending
+// writes.
 //
-// A transaction must stay small enough for badger: when keys and engine.OpOverhead for each sum up to more than engine.MaxBatchSize,
-// the answer is engine.ErrTooLarge, and memory never holds more than that.
+// A transaction must stay small enough for badger: when keys and engine.OpOverhead for each sum up to more than
+// engine.MaxBatchSize, the answer is engine.ErrTooLarge, and memory never holds more than that.
 func stageRangeDelete(txn *badger.Txn, cf engine.CF, start, end []byte) error {
 	lower, upper := encodeRange(cf, start, end)
 	it := txn.NewIterator(badger.IteratorOptions{})

@@ -1,7 +1,8 @@
 //go:build cgo
 
-// Looking before opening: badger repairs, truncates and deletes on its way to finding out that something is damaged, and ends the
-// process on a damaged table. So everything is checked before it is called, and nothing is changed.
+// Looking before opening: badger repairs, truncates and deletes on its way to finding out that something is
+// damaged, and ends the process on a damaged table. So everything is checked before it is called, and nothing is
+// changed.
 
 package badger
 
@@ -22,27 +23,36 @@ import (
 	"tinykv/kv/engine/internal/sums"
 )
 
-// verify checks the directory and returns the sums of the tables that are in use: what is true while the store is open. Tables that
-// were written since it was opened last, and not closed with, are taken as they are.
+// verify checks the directory and returns the sums of the tables that are in use: what is true while the store is
+// open. Tables that were written since it was opened last, and not closed with, are taken as they are.
 func verify(dir string, budget int64) (tables sums.Sums, err error) {
-	s, err := sums.Read(sums.OSDir(dir))
+	d := sums.OSDir(dir)
+	s, err := sums.Read(d)
 	if err != nil {
 		return tables, err
 	}
-	if err := s.Check(sums.OSDir(dir), budget); err != nil {
-		return tables, err
+	if s.Clean { // before anything is believed that the manifest says
+		if err := s.Check(d, budget); err != nil {
+			return tables, err
+		}
 	}
 	m, err := verifyManifest(dir)
 	if err != nil || m == nil {
 		return tables, err
 	}
-	for id := range m.Tables {
-		name := table.IDToFilename(id)
-		path := filepath.Join(dir, name)
-		if info, err := os.Stat(path); err != nil || info.Size() == 0 {
-			return tables, fmt.Errorf("%w: table %s is missing or empty", engine.ErrCorrupt, path)
+	inUse := tablesOf(m)
+	if !s.Clean {
+		// Badger empties a table before it removes it. So one that is damaged, but not in use, is the trace of a crash.
+		s = s.Only(func(name string) bool { return inUse[name] })
+		if err := s.Check(d, budget); err != nil {
+			return tables, err
 		}
-		if err := tables.Add(sums.OSDir(dir), name, s); err != nil {
+	}
+	for name := range inUse {
+		if size, err := d.Size(name); err != nil || size == 0 {
+			return tables, fmt.Errorf("%w: table %s is missing or empty", engine.ErrCorrupt, d.Path(name))
+		}
+		if err := tables.Add(d, name, s); err != nil {
 			return tables, err
 		}
 	}
@@ -56,26 +66,51 @@ func verify(dir string, budget int64) (tables sums.Sums, err error) {
 	return tables, verifyLogs(dir, fid, offset)
 }
 
-// writeSums notes all files of a store that was just closed; tables whose sums are known are not read again.
-func writeSums(dir string, known sums.Sums) error {
-	all := sums.Sums{Clean: true}
-	for _, pattern := range []string{"*.sst", "*.vlog", badger.ManifestFilename} {
-		paths, err := filepath.Glob(filepath.Join(dir, pattern))
-		if err != nil {
-			return err
-		}
-		for _, path := range paths {
-			if err := all.Add(sums.OSDir(dir), filepath.Base(path), known); err != nil {
-				return err
-			}
-		}
+// tablesOf names the tables that a manifest says are in use.
+func tablesOf(m *badger.Manifest) map[string]bool {
+	names := map[string]bool{}
+	for id := range m.Tables {
+		names[table.IDToFilename(id)] = true
 	}
-	return all.Write(sums.OSDir(dir))
+	return names
 }
 
-// verifyManifest reads the MANIFEST as badger does. Badger takes a bad record for the torn end, cuts off what follows, and then
-// deletes the tables that are not named any more; so a good record behind a bad one is engine.ErrCorrupt here. Without a MANIFEST
-// the answer is nil: there is no store yet.
+// writeSums notes all files of a store that was just closed; tables whose sums are known are not read again. Tables that
+// are not in use any more, which badger leaves behind at Close, are removed.
+func writeSums(dir string, known sums.Sums) error {
+	d, all := sums.OSDir(dir), sums.Sums{Clean: true}
+	m, err := verifyManifest(dir)
+	if err != nil {
+		return err
+	}
+	inUse := tablesOf(m)
+	files, err := filepath.Glob(d.Path("*.sst"))
+	if err != nil {
+		return err
+	}
+	for _, path := range files {
+		name := filepath.Base(path)
+		if !inUse[name] {
+			_ = os.Remove(path) // one too many does no harm
+		} else if err := all.Add(d, name, known); err != nil {
+			return err
+		}
+	}
+	logs, err := filepath.Glob(d.Path("*.vlog"))
+	if err != nil {
+		return err
+	}
+	for _, path := range append(logs, d.Path(badger.ManifestFilename)) {
+		if err := all.Add(d, filepath.Base(path), sums.Sums{}); err != nil {
+			return err
+		}
+	}
+	return all.Write(d)
+}
+
+// verifyManifest reads the MANIFEST as badger does. Badger takes a bad record for the torn end, cuts off what
+// follows, and then deletes the tables that are not named any more; so a good record behind a bad one is
+// engine.ErrCorrupt here. Without a MANIFEST the answer is nil: there is no store yet.
 func verifyManifest(dir string) (*badger.Manifest, error) {
 	path := filepath.Join(dir, badger.ManifestFilename)
 	content, err := os.ReadFile(path)
@@ -123,8 +158,8 @@ func manifestRecord(content []byte, at int) (end int, ok bool) {
 	return end, crc32.Checksum(content[at+8:end], castagnoli) == binary.BigEndian.Uint32(content[at+4:])
 }
 
-// lockDir locks dir until the file that it returns is closed. Badger has a lock of its own, but gives it back before Close has
-// noted the sums.
+// lockDir locks dir until the file that it returns is closed. Badger has a lock of its own, but gives it back
+// before Close has noted the sums.
 func lockDir(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "OWNER"), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {

@@ -8,8 +8,9 @@
 //	        └──────────┴────────┴────────┴────────┴───────────┴─────┴───────┴────────────┘
 //	transaction    entries with bit 6 of meta, then one with bit 7 whose key is "!badger!txn"; keys end in 2^64-1-timestamp
 //
-// The engine commits one transaction at a time and syncs it before the next. So at most one transaction can be torn: if behind a bad
-// entry there is the end of another, later transaction, the bad one had been durable, and the file is damaged.
+// The engine commits one transaction at a time and syncs it before the next. So at most one transaction can be
+// torn: if behind a bad entry there is the end of another, later transaction, the bad one had been durable, and the
+// file is damaged.
 
 package badger
 

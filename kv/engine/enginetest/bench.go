@@ -19,8 +19,9 @@ const (
 	benchKeys       = 100_000
 )
 
-// Benchmark measures writes by CLIENTSxBATCH (goroutines that write at once, pairs in a batch), gets and scans. Beside ns/op it
-// reports pairs/s and cpu-µs/op: processor time of the whole process, user and system, per pair. Keys are 16 bytes, values 256.
+// Benchmark measures writes by CLIENTSxBATCH (goroutines that write at once, pairs in a batch), gets and scans.
+// Beside ns/op it reports pairs/s and cpu-µs/op: processor time of the whole process, user and system, per pair.
+// Keys are 16 bytes, values 256.
 //
 //	go test ./kv/engine/pebble -run '^$' -bench . -benchtime 2s
 func Benchmark(b *testing.B, fresh Factory) {

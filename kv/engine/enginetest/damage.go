@@ -21,8 +21,9 @@ import (
 type OpenDir func(dir string) (engine.Engine, error)
 
 // Damage makes a store, and then for each of its files in turn cuts it off, flips a bit in it or removes it. Open
-// must answer engine.ErrCorrupt in one line that names the file, and leave the directory as it is. Only SUMS may be removed: its work
-// is then left to the checks that an engine makes after a crash. Empty files (locks, markers) are left alone.
+// must answer engine.ErrCorrupt in one line that names the file, and leave the directory as it is. Only SUMS may be
+// removed: its work is then left to the checks that an engine makes after a crash. Empty files (locks, markers) are
+// left alone.
 func Damage(t *testing.T, open OpenDir) {
 	dir := filepath.Join(t.TempDir(), "store")
 	makeStore(t, open, dir)
@@ -178,9 +179,10 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// DamageAfterCrash is Damage for a store that was not closed: the directory is copied while the engine is open, as a kill would leave
-// it. Damage at the end of a log can't be told from a torn write, so files whose path contains a key of damage ("/" before the name)
-// are flipped at a byte that is well inside: that number, or a quarter of the file.
+// DamageAfterCrash is Damage for a store that was not closed: the directory is copied while the engine is open, as
+// a kill would leave it. Damage at the end of a log can't be told from a torn write, so files whose path contains a
+// key of damage ("/" before the name) are flipped at a byte that is well inside: that number, or a quarter of the
+// file.
 func DamageAfterCrash(t *testing.T, open OpenDir, damage map[string]int64) {
 	dir := filepath.Join(t.TempDir(), "store")
 	e, err := open(dir)

@@ -1,4 +1,5 @@
-// The fuzz test: random programs of batches, snapshots and walks, on the engine and on a model that is too simple to be wrong.
+// The fuzz test: random programs of batches, snapshots and walks, on the engine and on a model that is too simple
+// to be wrong.
 
 package enginetest
 
@@ -13,8 +14,8 @@ import (
 	"tinykv/kv/engine"
 )
 
-// Fuzz runs programs made of the fuzzer's bytes. pkg is the directory of the calling package as one gives it to go test; the test
-// must be called FuzzEngine. Without -fuzz it runs a corpus of seeds.
+// Fuzz runs programs made of the fuzzer's bytes. pkg is the directory of the calling package as one gives it to go
+// test; the test must be called FuzzEngine. Without -fuzz it runs a corpus of seeds.
 func Fuzz(f *testing.F, pkg string, fresh Factory) {
 	const seeds, programBytes = 40, 600
 	for seed := range uint64(seeds) {
@@ -104,7 +105,8 @@ func (m *machine) number(n int) int {
 	return int(b) % n
 }
 
-// key makes one of few keys, so that programs hit the same ones: one to three of five bytes that are likely to be mistaken.
+// key makes one of few keys, so that programs hit the same ones: one to three of five bytes that are likely to be
+// mistaken.
 func (m *machine) key() []byte {
 	key := make([]byte, 1+m.number(3))
 	for i := range key {
@@ -200,8 +202,8 @@ func (m *machine) get() {
 	}
 }
 
-// walk moves an iterator about and keeps beside it the index in the sorted keys where it should be: -1 is off the low end,
-// len(keys) off the high end.
+// walk moves an iterator about and keeps beside it the index in the sorted keys where it should be: -1 is off the
+// low end, len(keys) off the high end.
 func (m *machine) walk() {
 	s, cf := m.pick(), m.cf()
 	opts := engine.IterOptions{Lower: m.bound(), Upper: m.bound()}

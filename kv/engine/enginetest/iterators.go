@@ -221,7 +221,8 @@ func (w *world) wantAt(it engine.Iterator, move string, moved bool, want string)
 	}
 }
 
-// walk moves an iterator and checks each stop. Moves are first, last, next, prev, ge:KEY and lt:KEY; stops are keys, or "-" for none.
+// walk moves an iterator and checks each stop. Moves are first, last, next, prev, ge:KEY and lt:KEY; stops are
+// keys, or "-" for none.
 func (w *world) walk(it engine.Iterator, moves, stops string) {
 	w.t.Helper()
 	stop := strings.Fields(stops)

@@ -43,7 +43,8 @@ var snapshotCases = []Case{
 	{"old_snapshot_survives_a_flood", "a snapshot is unaffected by what the engine does to make room", oldSnapshot},
 }
 
-// oldSnapshot overwrites and deletes much more than an engine keeps in memory, so that it writes tables and compacts them.
+// oldSnapshot overwrites and deletes much more than an engine keeps in memory, so that it writes tables and
+// compacts them.
 func oldSnapshot(w *world) {
 	const keys, rounds, valueSize = 400, 24, 2 << 10
 	rng := rand.New(rand.NewPCG(1, 2))

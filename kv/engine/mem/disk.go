@@ -12,8 +12,8 @@ import (
 	"tinykv/kv/engine"
 )
 
-// ErrDiskFull is the disk's own error for a write beyond Options.Capacity. The engine that met it is ErrFailed from then on;
-// what was acknowledged before stays.
+// ErrDiskFull is the disk's own error for a write beyond Options.Capacity. The engine that met it is ErrFailed from
+// then on; what was acknowledged before stays.
 var ErrDiskFull = errors.New("mem: no space left on the simulated disk")
 
 // Options say what kind of disk it is. The zero value is an endless disk that takes no time.
@@ -32,7 +32,8 @@ type Stats struct {
 	Busy          time.Duration // virtual time that all this took: a driver lets as much pass as it grew
 }
 
-// Disk holds what survives a crash. At most one engine is open on it at a time. Its methods may be called from any goroutine.
+// Disk holds what survives a crash. At most one engine is open on it at a time. Its methods may be called from any
+// goroutine.
 type Disk struct {
 	// mu guards the disk and the tree of the engine that is open on it, whose values point into the records.
 	mu      sync.RWMutex

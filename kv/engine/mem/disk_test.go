@@ -65,7 +65,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// TestCrash looks at many crashes: what was synced is there, of the rest a prefix, no batch in part, and every outcome occurs.
+// TestCrash looks at many crashes: what was synced is there, of the rest a prefix, no batch in part, and every
+// outcome occurs.
 func TestCrash(t *testing.T) {
 	const synced, buffered = 3, 4
 	seen := map[string]int{}
@@ -209,7 +210,8 @@ func TestFailedSync(t *testing.T) {
 	}
 }
 
-// TestFlippedBit flips one bit in turn all over the disk: Open finds each, unless it is in what was not synced, and changes nothing.
+// TestFlippedBit flips one bit in turn all over the disk: Open finds each, unless it is in what was not synced, and
+// changes nothing.
 func TestFlippedBit(t *testing.T) {
 	for seed := range uint64(200) {
 		disk := newDisk(seed, mem.Options{})

@@ -26,8 +26,9 @@ type Engine struct {
 
 var _ engine.Engine = (*Engine)(nil)
 
-// Open recovers what is on the disk. A torn write at the end is dropped. Errors: engine.ErrInUse while another engine is open on the
-// disk; engine.ErrCorrupt if a record that was durable is damaged, and then the disk is left as it is.
+// Open recovers what is on the disk. A torn write at the end is dropped. Errors: engine.ErrInUse while another
+// engine is open on the disk; engine.ErrCorrupt if a record that was durable is damaged, and then the disk is left
+// as it is.
 func Open(disk *Disk) (*Engine, error) {
 	disk.mu.Lock()
 	defer disk.mu.Unlock()
@@ -114,7 +115,8 @@ func (e *Engine) oldest() uint64 {
 // checkpointBytes is the size below which the log of records is never rewritten: 1 MiB keeps small tests free of it.
 const checkpointBytes = 1 << 20
 
-// checkpoint rewrites the log as one record of the live pairs once most of it is garbage, so that a long run has a bounded disk.
+// checkpoint rewrites the log as one record of the live pairs once most of it is garbage, so that a long run has a
+// bounded disk.
 func (e *Engine) checkpoint() {
 	if e.disk.stats.BytesUsed < max(checkpointBytes, 4*e.versions.live) {
 		return

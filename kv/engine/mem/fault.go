@@ -2,9 +2,10 @@
 
 package mem
 
-// Crash is the end of the process or a loss of power, which differ only in chance. Of the records that were not synced a prefix of random length is kept; the one behind it may be torn:
-// cut off at a random byte, or complete in length with a hole of zeros. The engine that was open is dead: all its methods, and those
-// of its snapshots and iterators, answer engine.ErrClosed. Open finds what is left.
+// Crash is the end of the process or a loss of power, which differ only in chance. Of the records that were not
+// synced a prefix of random length is kept; the one behind it may be torn: cut off at a random byte, or complete in
+// length with a hole of zeros. The engine that was open is dead: all its methods, and those of its snapshots and
+// iterators, answer engine.ErrClosed. Open finds what is left.
 func (d *Disk) Crash() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -21,16 +22,16 @@ func (d *Disk) Crash() {
 	}
 }
 
-// FailSync lets the next sync fail with err, once. What was to be synced stays where it is, not durable: a later sync that
-// succeeds would not make up for it on a real disk, so the engine must not try.
+// FailSync lets the next sync fail with err, once. What was to be synced stays where it is, not durable: a later
+// sync that succeeds would not make up for it on a real disk, so the engine must not try.
 func (d *Disk) FailSync(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.syncErr = err
 }
 
-// FlipBit flips one random bit of what is stored and tells whether there was any. A flip in a value that the open engine reads is
-// found by Get and iterators; every flip in a durable record is found by the next Open.
+// FlipBit flips one random bit of what is stored and tells whether there was any. A flip in a value that the open
+// engine reads is found by Get and iterators; every flip in a durable record is found by the next Open.
 func (d *Disk) FlipBit() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

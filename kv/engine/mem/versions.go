@@ -134,7 +134,8 @@ func (t *versions) atOrAfter(cf engine.CF, key []byte, seq uint64) (found *versi
 	return found
 }
 
-// before returns the last pair before key that a snapshot numbered seq sees, or nil. With end it is the last pair of cf.
+// before returns the last pair before key that a snapshot numbered seq sees, or nil. With end it is the last pair
+// of cf.
 func (t *versions) before(cf engine.CF, key []byte, end bool, seq uint64) *version {
 	pivot := &version{cf: cf, key: key, seq: math.MaxUint64} // sorts before every version of key
 	if end {

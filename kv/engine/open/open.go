@@ -2,8 +2,8 @@
 //
 //	e, err := open.Open("pebble", dir, open.Options{Logger: log})
 //
-// It is a package of its own because the contract (kv/engine) can't import those who keep it. The simulated disk (kv/engine/mem) is
-// not among the names: it does not live in a directory.
+// It is a package of its own because the contract (kv/engine) can't import those who keep it. The simulated disk
+// (kv/engine/mem) is not among the names: it does not live in a directory.
 package open
 
 import (
@@ -27,9 +27,9 @@ type Options struct {
 	Logger *slog.Logger // where the engine's own messages go; nil: nowhere
 }
 
-// Open opens the engine called name in dir, which it makes if it is missing (its parent must exist). Errors, each of one line:
-// an unknown name; engine.ErrInUse; engine.ErrCorrupt; badger.ErrNoCgo in a program built without a C compiler; or what the file
-// system says. None of them changed what was on disk.
+// Open opens the engine called name in dir, which it makes if it is missing (its parent must exist). Errors, each
+// of one line: an unknown name; engine.ErrInUse; engine.ErrCorrupt; badger.ErrNoCgo in a program built without a C
+// compiler; or what the file system says. None of them changed what was on disk.
 func Open(name, dir string, opts Options) (engine.Engine, error) {
 	switch name {
 	case "pebble":

@@ -20,7 +20,8 @@ import (
 	"tinykv/kv/engine/open"
 )
 
-// childDir and childEngine tell this test binary to be a child: it opens the store, says so, and keeps it until its input ends.
+// childDir and childEngine tell this test binary to be a child: it opens the store, says so, and keeps it until its
+// input ends.
 const (
 	childDir    = "TINYKV_TEST_DIR"
 	childEngine = "TINYKV_TEST_ENGINE"

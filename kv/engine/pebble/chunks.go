@@ -8,8 +8,9 @@
 //	  chunk   │ crc  u32 │ size u16 │ kind u8 │ log u32 │ synced u64 │ payload │   kinds 9 to 12
 //	          └──────────┴──────────┴─────────┴─────────┴────────────┴─────────┘
 //
-// Numbers are little-endian; the checksum covers all from kind on. "log" is the number of the log, as files are used again; "synced" is
-// how many bytes of the file were durable when the chunk was made: a bad chunk below that is damage.
+// Numbers are little-endian; the checksum covers all from kind on. "log" is the number of the log, as files are
+// used again; "synced" is how many bytes of the file were durable when the chunk was made: a bad chunk below that
+// is damage.
 
 package pebble
 
@@ -31,8 +32,8 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// goodChunk tells whether a good chunk with a header of so many bytes begins at a byte, behind the empty end of a block if need be.
-// start is where it really begins.
+// goodChunk tells whether a good chunk with a header of so many bytes begins at a byte, behind the empty end of a
+// block if need be. start is where it really begins.
 func goodChunk(content []byte, at, header int) (start, end int, ok bool) {
 	left := blockBytes - at%blockBytes
 	if left < header {

@@ -27,8 +27,9 @@ type Engine struct {
 
 var _ engine.Engine = (*Engine)(nil)
 
-// Open opens the store in dir, which it makes if it is missing. Before anything is changed on disk it looks whether all is well.
-// Errors: engine.ErrInUse, engine.ErrCorrupt, or what the file system says; all name dir or the file at fault.
+// Open opens the store in dir, which it makes if it is missing. Before anything is changed on disk it looks whether
+// all is well. Errors: engine.ErrInUse, engine.ErrCorrupt, or what the file system says; all name dir or the file
+// at fault.
 func Open(dir string, opts Options) (*Engine, error) {
 	if opts.FS == nil {
 		opts.FS = vfs.Default
@@ -88,8 +89,8 @@ func (e *Engine) Write(b *engine.Batch, d engine.Durability) error {
 	if err := e.apply(b, &pebble.WriteOptions{Sync: d == engine.Synced}); err != nil {
 		e.fuse.blow(err)
 	}
-	// Pebble was not told of a failure, because it would end the process (see fuse.go). So this, and not the answer of pebble,
-	// decides whether the batch is acknowledged.
+	// Pebble was not told of a failure, because it would end the process (see fuse.go). So this, and not the answer
+	// of pebble, decides whether the batch is acknowledged.
 	if err := e.fuse.err(); err != nil {
 		return fmt.Errorf("write a batch to %s: %w", e.dir, err)
 	}

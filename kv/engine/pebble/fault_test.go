@@ -38,7 +38,8 @@ func (f *faults) wrap(fs vfs.FS) vfs.FS {
 
 func isLog(path string) bool { return strings.HasSuffix(path, ".log") }
 
-// TestDiskFaults lets one kind of operation fail for good under a running engine, which is made to write logs, tables and manifests.
+// TestDiskFaults lets one kind of operation fail for good under a running engine, which is made to write logs,
+// tables and manifests.
 func TestDiskFaults(t *testing.T) {
 	full := error(syscall.ENOSPC)
 	for _, c := range []struct {

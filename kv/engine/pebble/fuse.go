@@ -1,14 +1,15 @@
-// The fuse between pebble and the file system: after the first failed write it lets nothing through to the disk any more.
+// The fuse between pebble and the file system: after the first failed write it lets nothing through to the disk any
+// more.
 //
 //	Engine ──► pebble ──► fuse ──► file system
 //	   ▲                   │
 //	   └────── err() ──────┘
 //
-// Why: pebble ends the process when its write-ahead log or its manifest can't be written, partly by panicking with locks held, which
-// nobody can recover from. So the fuse does not tell it. It keeps the error for Engine.Write, which asks before it acknowledges
-// anything, and from then on plays a disk that works: what would be written goes nowhere or, if it must be read again, to memory.
-// So pebble's memory stays consistent, reads go on, Close works, and the disk stays as the failure left it: no log is deleted for
-// a table that was not written.
+// Why: pebble ends the process when its write-ahead log or its manifest can't be written, partly by panicking with
+// locks held, which nobody can recover from. So the fuse does not tell it. It keeps the error for Engine.Write,
+// which asks before it acknowledges anything, and from then on plays a disk that works: what would be written goes
+// nowhere or, if it must be read again, to memory. So pebble's memory stays consistent, reads go on, Close works,
+// and the disk stays as the failure left it: no log is deleted for a table that was not written.
 
 package pebble
 
@@ -50,8 +51,8 @@ func (f *fuse) wrap(fs vfs.FS) vfs.FS {
 	return &fusedFS{FS: fs, fuse: f, shadow: vfs.NewMem()}
 }
 
-// hide notes the error of a change to name and keeps it from pebble, except for tables: there pebble copes with errors by itself
-// and must know that the table is not complete.
+// hide notes the error of a change to name and keeps it from pebble, except for tables: there pebble copes with
+// errors by itself and must know that the table is not complete.
 func (f *fuse) hide(name string, err error) error {
 	if err == nil {
 		return nil
@@ -95,8 +96,8 @@ func (fs *fusedFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File
 	return fs.shadow.Create(fs.shadowName(name), category)
 }
 
-// flushCategory is what pebble calls the writing of a memory table. It must succeed even behind the blown fuse, or else writers that
-// wait for room in memory would wait for ever.
+// flushCategory is what pebble calls the writing of a memory table. It must succeed even behind the blown fuse, or
+// else writers that wait for room in memory would wait for ever.
 const flushCategory = vfs.DiskWriteCategory("pebble-memtable-flush")
 
 func (fs *fusedFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {

@@ -19,8 +19,8 @@ func encodeKey(cf engine.CF, key []byte) []byte {
 	return append([]byte{cfPrefix[cf]}, key...)
 }
 
-// encodeRange turns a range of cf, whose empty end means "to the last key", into a range of the whole key space that stays in cf.
-// It reports false for a range that holds nothing.
+// encodeRange turns a range of cf, whose empty end means "to the last key", into a range of the whole key space
+// that stays in cf. It reports false for a range that holds nothing.
 func encodeRange(cf engine.CF, start, end []byte) (lower, upper []byte, ok bool) {
 	lower = encodeKey(cf, start)
 	if len(end) == 0 {

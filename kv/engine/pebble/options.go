@@ -16,8 +16,8 @@ type Options struct {
 	Logger *slog.Logger // where pebble's own messages go; nil: nowhere
 	FS     vfs.FS       // the file system; nil: the real one. Tests hand in one that crashes or fails.
 
-	// VerifyBytes bounds how much of the tables Open reads to check their checksums before it changes anything; 0 means 256 MiB,
-	// which takes a fraction of a second. What is beyond is checked whenever it is read.
+	// VerifyBytes bounds how much of the tables Open reads to check their checksums before it changes anything; 0
+	// means 256 MiB, which takes a fraction of a second. What is beyond is checked whenever it is read.
 	VerifyBytes int64
 }
 

@@ -10,9 +10,9 @@ import (
 	"tinykv/kv/engine"
 )
 
-// ApproximateSize implements engine.Engine. Tables count as they are, compressed. What is in memory tables is thought to be spread
-// like what is on disk, as pebble does not tell; only while nothing is on disk is it walked, which is bounded by the size of the
-// memory tables.
+// ApproximateSize implements engine.Engine. Tables count as they are, compressed. What is in memory tables is
+// thought to be spread like what is on disk, as pebble does not tell; only while nothing is on disk is it walked,
+// which is bounded by the size of the memory tables.
 func (e *Engine) ApproximateSize(cf engine.CF, start, end []byte) (uint64, error) {
 	if err := e.gate.Enter(); err != nil {
 		return 0, err

@@ -1,6 +1,6 @@
-// Looking before opening: pebble changes files on its way to finding out that others are damaged, takes a flipped bit in its manifest
-// for a torn end, and starts afresh when the marker of its manifest is gone. So everything is checked before it is called, and
-// nothing is changed.
+// Looking before opening: pebble changes files on its way to finding out that others are damaged, takes a flipped
+// bit in its manifest for a torn end, and starts afresh when the marker of its manifest is gone. So everything is
+// checked before it is called, and nothing is changed.
 
 package pebble
 
@@ -39,8 +39,8 @@ func lockDir(fsys vfs.FS, dir string) (*pebble.Lock, error) {
 	return nil, fmt.Errorf("open %s: can't write there: %w", dir, err)
 }
 
-// verify checks the directory. Of a store that was closed, every file must be as Close left it. After a crash the manifest, the log
-// and the tables are checked as far as their own checksums go.
+// verify checks the directory. Of a store that was closed, every file must be as Close left it. After a crash the
+// manifest, the log and the tables are checked as far as their own checksums go.
 func verify(opts Options, dir string, lock *pebble.Lock) error {
 	d := vfsDir{opts.FS, dir}
 	s, err := sums.Read(d)
@@ -91,7 +91,8 @@ func verifyFresh(fsys vfs.FS, dir string) error {
 	return nil
 }
 
-// verifyTables reads tables to check their blocks, up to a budget of bytes; pebble checks every block when it reads it, anyway.
+// verifyTables reads tables to check their blocks, up to a budget of bytes; pebble checks every block when it reads
+// it, anyway.
 func verifyTables(db *pebble.DB, o *pebble.Options, d vfsDir, budget int64) error {
 	levels, err := db.SSTables()
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package gate lets an engine close only when nobody is inside any more: Close of an engine waits for its readers and writers.
+// Package gate lets an engine close only when nobody is inside any more: Close of an engine waits for its readers
+// and writers.
 //
 //	        Enter            Leave
 //	open ──────────► inside ───────► ...        Shut: Enter is refused from now on, and Shut returns when all have left
@@ -38,8 +39,8 @@ func (g *Gate) Leave() {
 	}
 }
 
-// Shut refuses everybody from now on and waits until all who are inside have left. Error: engine.ErrClosed if it was called before;
-// then it does not wait.
+// Shut refuses everybody from now on and waits until all who are inside have left. Error: engine.ErrClosed if it
+// was called before; then it does not wait.
 func (g *Gate) Shut() error {
 	g.mu.Lock()
 	if g.empty != nil {

@@ -1,5 +1,6 @@
-// Package sums keeps size and checksum of the files of a closed store, so that the next Open can tell whether anything was changed
-// since, before it lets a database loose that repairs, deletes or panics on what it takes for the result of a crash.
+// Package sums keeps size and checksum of the files of a closed store, so that the next Open can tell whether
+// anything was changed since, before it lets a database loose that repairs, deletes or panics on what it takes for
+// the result of a crash.
 //
 // The file SUMS lies among the files of the store:
 //
@@ -9,8 +10,9 @@
 //	41d3a07e 20481 000003.sst
 //	sum 5a0c9d13
 //
-// "clean" is written when the store was closed: every file is listed and none may differ. "open" is written before the store is opened:
-// after a crash only the files it lists, which never change once they are written, can be checked this way.
+// "clean" is written when the store was closed: every file is listed and none may differ. "open" is written before
+// the store is opened: after a crash only the files it lists, which never change once they are written, can be
+// checked this way.
 package sums
 
 import (
@@ -52,7 +54,8 @@ type file struct {
 	size int64
 }
 
-// Read reads the file of dir. If there is none, the answer is one of an open store that lists nothing. Error: engine.ErrCorrupt.
+// Read reads the file of dir. If there is none, the answer is one of an open store that lists nothing. Error:
+// engine.ErrCorrupt.
 func Read(dir Dir) (Sums, error) {
 	var s Sums
 	r, err := dir.Open(Name)
@@ -110,8 +113,9 @@ func sumLine(body string) string {
 	return fmt.Sprintf("sum %08x\n", crc32.Checksum([]byte(body), castagnoli))
 }
 
-// Check compares the listed files with those of dir. Sizes are always compared, contents up to a budget of bytes. Of an open store a
-// listed file may be gone, as databases delete tables. Error: engine.ErrCorrupt with the path of the file.
+// Check compares the listed files with those of dir. Sizes are always compared, contents up to a budget of bytes.
+// Of an open store a listed file may be gone, as databases delete tables. Error: engine.ErrCorrupt with the path of
+// the file.
 func (s Sums) Check(dir Dir, budget int64) error {
 	for _, name := range s.names() {
 		want := s.files[name]
@@ -138,6 +142,17 @@ func (s Sums) Check(dir Dir, budget int64) error {
 		}
 	}
 	return nil
+}
+
+// Only returns s without the files that keep says no to.
+func (s Sums) Only(keep func(name string) bool) Sums {
+	kept := Sums{Clean: s.Clean}
+	for name, f := range s.files {
+		if keep(name) {
+			kept.put(name, f)
+		}
+	}
+	return kept
 }
 
 // Add puts a file of dir into s: with the sum that known has of it, if any, or else by reading it.
