@@ -685,7 +685,7 @@ type Context struct {
 	// The same request was sent before and may already have been executed; the server must not take its own
 	// traces for a conflict.
 	IsRetryRequest bool `protobuf:"varint,20,opt,name=is_retry_request,json=isRetryRequest,proto3" json:"is_retry_request,omitempty"`
-	// How keys are laid out. Only V1 is served here.
+	// How keys are laid out. V1 and V1TTL are the same here, as every raw key may have a time to live; V2 is not served.
 	ApiVersion APIVersion `protobuf:"varint,21,opt,name=api_version,json=apiVersion,proto3,enum=kvrpcpb.APIVersion" json:"api_version,omitempty"`
 	// Transactions, by start timestamp, that are committed below the read's timestamp although some of their
 	// locks are still there: the read takes the value out of the lock.
