@@ -89,7 +89,7 @@ func newPlan(ref, mine *decl.Package, c Course) (*plan, error) {
 func (p *plan) retire(pruned map[string]bool) {
 	var old []*decl.Unit
 	for _, u := range p.taken {
-		for _, m := range p.mine.Named(u.Names[0]) {
+		for _, m := range p.versions(u) {
 			if p.replaced[u.Names[0]] == nil {
 				p.replaced[u.Names[0]] = m
 			}
@@ -116,6 +116,24 @@ func (p *plan) retire(pruned map[string]bool) {
 			}
 		}
 	}
+}
+
+// versions returns the learner's declarations of a function of the reference: in the file of the same name, or, if
+// it is not there, wherever it was moved. The same function for another system, which the reference has in another
+// file, is not meant.
+func (p *plan) versions(u *decl.Unit) []*decl.Unit {
+	name := u.Names[0]
+	var moved []*decl.Unit
+	for _, m := range p.mine.Named(name) {
+		if m.File.Name == u.File.Name {
+			return []*decl.Unit{m}
+		}
+		inItsPlace := func(r *decl.Unit) bool { return r.File.Name == m.File.Name }
+		if !slices.ContainsFunc(p.ref.Named(name), inItsPlace) {
+			moved = append(moved, m)
+		}
+	}
+	return moved
 }
 
 // spare keeps g, and what it uses, if u uses it.

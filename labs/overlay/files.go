@@ -144,6 +144,39 @@ func Read(root string) (Files, error) {
 	return files, nil
 }
 
+// ReadFiles returns those of the named files of the tree at root that exist, whatever Read would leave out.
+func ReadFiles(root string, names []string) (Files, error) {
+	files := Files{}
+	for _, name := range names {
+		content, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+		switch {
+		case err == nil:
+			files[name] = append([]byte{}, content...)
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("read the tree at %s: %w", root, err)
+		}
+	}
+	return files, nil
+}
+
+// ReadDirs returns the regular files directly in the named directories of the tree at root. A directory that does
+// not exist has none.
+func ReadDirs(root string, dirs []string) (Files, error) {
+	var names []string
+	for _, dir := range dirs {
+		entries, err := os.ReadDir(filepath.Join(root, filepath.FromSlash(dir)))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("read the tree at %s: %w", root, err)
+		}
+		for _, e := range entries {
+			if e.Type().IsRegular() {
+				names = append(names, path.Join(dir, e.Name()))
+			}
+		}
+	}
+	return ReadFiles(root, names)
+}
+
 // maxSourceBytes tells a source file from a binary that a build left behind.
 const maxSourceBytes = 4 << 20
 

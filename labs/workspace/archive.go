@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"tinykv/labs/overlay"
@@ -22,23 +23,20 @@ import (
 // tracked returns the files of the tree at root that git tracks, as they are on disk; all source files if git does
 // not know the tree or is not installed.
 func tracked(root string) (overlay.Files, error) {
-	files, err := overlay.Read(root)
-	if err != nil {
-		return nil, err
-	}
 	list := exec.Command("git", "ls-files", "-z", "--cached")
 	list.Dir = root
+	list.Env = withoutGit(os.Environ())
 	output, err := list.Output()
-	if err != nil || !strings.Contains("\x00"+string(output), "\x00go.mod\x00") {
-		return files, nil
+	names := strings.FieldsFunc(string(output), func(r rune) bool { return r == 0 })
+	if err != nil || !slices.Contains(names, "go.mod") {
+		return overlay.Read(root)
 	}
-	known := overlay.Files{}
-	for name := range strings.SplitSeq(string(output), "\x00") {
-		if content := files[name]; content != nil {
-			known[name] = content
+	for _, name := range slices.Clone(names) {
+		if module := path.Dir(name); path.Base(name) == "go.mod" && module != "." {
+			names = slices.DeleteFunc(names, func(n string) bool { return strings.HasPrefix(n, module+"/") })
 		}
 	}
-	return known, nil
+	return overlay.ReadFiles(root, names)
 }
 
 // pack makes an archive of files: sorted, without times and owners, so that the same files give the same bytes.

@@ -59,11 +59,17 @@ func (s *Space) Overlay(stage string) (changes overlay.Files, notes []string, er
 	if err != nil {
 		return nil, nil, err
 	}
-	learner, err := overlay.Read(s.Root)
+	learner, err := s.learner()
 	if err != nil {
 		return nil, nil, err
 	}
 	return graft.Over(learner, graft.Course{Reference: reference, Hollow: s.Hollow(), Take: take})
+}
+
+// learner reads the learner's files in the packages that have holes. Whatever else is in the workspace, a database
+// perhaps, is left alone.
+func (s *Space) learner() (overlay.Files, error) {
+	return overlay.ReadDirs(s.Root, starter.Dirs(starter.Holes(s.Hollow())))
 }
 
 // OverlayFile writes the overlay of the learner's program where it stays, for go build -overlay, and returns the
@@ -103,7 +109,7 @@ func (s *Space) Solution(stage course.Stage) (*Solution, error) {
 	if err != nil {
 		return nil, err
 	}
-	learner, err := overlay.Read(s.Root)
+	learner, err := s.learner()
 	if err != nil {
 		return nil, err
 	}

@@ -466,7 +466,10 @@ func TestNowhereIsNoWorkspace(t *testing.T) {
 func TestOnlyWhatGitTracksIsTheReference(t *testing.T) {
 	clone := clone(t)
 	git(t, clone.Root, "init", "-q")
-	git(t, clone.Root, "add", "go.mod", "Makefile")
+	git(t, clone.Root, "add", "go.mod", "Makefile", "kv/bench", "README.md")
+	if err := os.Remove(filepath.Join(clone.Root, "README.md")); err != nil { // deleted, but not committed yet
+		t.Fatal(err)
+	}
 	reference, err := clone.Reference()
 	if err != nil || !slices.Equal(reference.Paths(), []string{"Makefile", "go.mod"}) {
 		t.Errorf("the reference is %v, %v", reference.Paths(), err)
