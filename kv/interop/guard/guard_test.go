@@ -41,11 +41,38 @@ func TestOurProtocolIsASubsetOfTheOriginal(t *testing.T) {
 	}
 }
 
-func TestWhatOurServersNeedIsThere(t *testing.T) {
-	files := ourFiles(t)
-	for _, name := range []string{"errorpb.proto", "kvrpcpb.proto", "metapb.proto", "pdpb.proto", "tikvpb.proto"} {
-		if !slices.Contains(files, name) {
-			t.Errorf("proto/%s is missing, so nothing compares it", name)
+// needed are the methods that the clients of TiKV call for raw and transactional work.
+var needed = map[string]string{
+	"tikvpb.Tikv": `
+		RawGet RawBatchGet RawPut RawBatchPut RawDelete RawBatchDelete RawScan RawDeleteRange RawGetKeyTTL
+		RawCompareAndSwap RawChecksum BatchCommands
+		KvGet KvScan KvBatchGet KvPrewrite KvCommit KvCleanup KvBatchRollback KvScanLock KvResolveLock KvPessimisticLock
+		KVPessimisticRollback KvTxnHeartBeat KvCheckTxnStatus KvCheckSecondaryLocks KvGC KvDeleteRange SplitRegion
+		GetStoreSafeTS UnsafeDestroyRange MvccGetByKey MvccGetByStartTs GetHealthFeedback`,
+	"pdpb.PD": `
+		GetMembers GetClusterInfo Tso GetStore GetAllStores GetRegion GetPrevRegion GetRegionByID ScanRegions
+		BatchScanRegions GetGCSafePoint UpdateGCSafePoint UpdateServiceGCSafePoint ScatterRegion GetOperator GetMinTS
+		SplitRegions`,
+}
+
+func TestEveryMethodThatClientsNeedIsDeclared(t *testing.T) {
+	services := map[string]protoreflect.ServiceDescriptor{}
+	for _, file := range compile(t, ourFiles(t), nil) {
+		for i := range file.Services().Len() {
+			service := file.Services().Get(i)
+			services[string(service.FullName())] = service
+		}
+	}
+	for name, methods := range needed {
+		service := services[name]
+		if service == nil {
+			t.Errorf("no service %s in our sources", name)
+			continue
+		}
+		for _, method := range strings.Fields(methods) {
+			if service.Methods().ByName(protoreflect.Name(method)) == nil {
+				t.Errorf("%s has no method %s, which clients call", name, method)
+			}
 		}
 	}
 }
