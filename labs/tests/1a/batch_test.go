@@ -315,7 +315,7 @@ func TestTornBatchIsNoBatch(t *testing.T) {
 	if grown == "" {
 		t.Skip("this engine's log does not grow with a batch: nothing to cut")
 	}
-	const cuts = 9
+	const cuts = 6
 	halves := 0
 	for i := range cuts + 1 {
 		at := from + (to-from)*int64(i)/cuts

@@ -62,7 +62,7 @@ func openIn(t *testing.T, rule explain.Rule, dir string) *desk {
 	d.reopen()
 	t.Cleanup(func() {
 		if d.e != nil && !t.Failed() { // after a failure a snapshot may be open, and Close would wait for it
-			d.close()
+			d.tidy("Close()", d.e.Close)
 		}
 	})
 	return d
@@ -93,6 +93,22 @@ func (d *desk) close() {
 	case <-time.After(patience):
 		d.rule = release
 		d.broken("Close returns, since every snapshot was closed", fmt.Sprintf("Close still waits after %v", patience))
+	}
+}
+
+// tidy closes what the test left open. It ends neither the test nor a panic that is under way, which is the better news.
+func (d *desk) tidy(step string, closing func() error) {
+	d.t.Helper()
+	d.say("%s", step)
+	end := make(chan error, 1)
+	go func() { end <- closing() }()
+	select {
+	case err := <-end:
+		if err != nil {
+			d.t.Error(d.rule.Message(record(d.done), "no error", explain.Error(err)))
+		}
+	case <-time.After(patience):
+		d.t.Error(release.Message(record(d.done), "it returns", fmt.Sprintf("it still waits after %v", patience)))
 	}
 }
 
@@ -203,7 +219,7 @@ func (d *desk) snapshot() *view {
 	v.s = s
 	d.t.Cleanup(func() {
 		if !v.closed && !d.t.Failed() {
-			v.close()
+			d.tidy(v.name+".Close()", v.s.Close)
 		}
 	})
 	return v

@@ -20,7 +20,7 @@ func shelf(t *testing.T, rule explain.Rule) (*desk, *view) {
 	)
 	// Deleted and overwritten keys are not met.
 	d.write(put(engine.Lock, "c", "x"), put(engine.Lock, "e", "x"), put(engine.Lock, "f", "x"), put(engine.Lock, "i", "x"))
-	d.write(del(engine.Lock, "c"), delRange(engine.Lock, "e", "e\x00"), put(engine.Lock, "f", "6"), del(engine.Lock, "i"))
+	d.write(del(engine.Lock, "c"), del(engine.Lock, "e"), put(engine.Lock, "f", "6"), del(engine.Lock, "i"))
 	return d, d.snapshot()
 }
 

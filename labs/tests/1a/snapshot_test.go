@@ -94,7 +94,7 @@ func TestSnapshotIsSharedByGoroutines(t *testing.T) {
 		go func() { results <- readAll(s.s, keys) }()
 	}
 	for range 20 {
-		d.write(delRange(engine.Default, "", "30"), put(engine.Default, "00", "new"))
+		d.write(del(engine.Default, "30"), put(engine.Default, "00", "new"))
 	}
 	for range 4 {
 		select {
@@ -178,6 +178,7 @@ func TestCloseWaitsForOpenSnapshots(t *testing.T) {
 	end := make(chan error, 1)
 	d.say("Close() in another goroutine")
 	e := d.e
+	d.e = nil
 	go func() { end <- e.Close() }()
 
 	// Close has begun when new snapshots are refused.
@@ -197,13 +198,11 @@ func TestCloseWaitsForOpenSnapshots(t *testing.T) {
 	s2.holds(engine.Default, "", "", pair{"a", "1"})
 	select {
 	case err := <-end:
-		d.e = nil
 		d.broken("Close waits: s2 is still open", "Close returned ("+explain.Error(err)+")")
 	case <-time.After(20 * time.Millisecond):
 	}
 	s2.has(engine.Default, "a", "1")
 	s2.close()
-	d.e = nil
 	select {
 	case err := <-end:
 		if err != nil {
