@@ -134,7 +134,7 @@ func TestEveryFailureShowsHowToRunItAgain(t *testing.T) {
 	if want := "go run ./labs test 9a --run TestFails"; got.Replay != want {
 		t.Errorf("replay %q, want %q", got.Replay, want)
 	}
-	if want := "go test -count=1 -run '^TestFails$' ./labs/tests/9a"; got.PlainReplay != want {
+	if want := "go test -trimpath -count=1 -run '^TestFails$' ./labs/tests/9a"; got.PlainReplay != want {
 		t.Errorf("plain replay %q, want %q", got.PlainReplay, want)
 	}
 	if want := []string{"go run ./labs test 9a --run TestFails --seed 7"}; !slices.Equal(got.TestReplays, want) {

@@ -59,10 +59,9 @@ func judge(e execution, p place) verdict {
 		return verdict{outcome: Crashed, message: fmt.Sprintf("killed because it had started %d processes", e.processes)}
 	case e.timedOut:
 		return verdict{outcome: TimedOut, message: timeoutMessage(e, p)}
-	case !e.proved || e.exit == raceExit:
-		if message, ok := crashMessage(e, p); ok {
-			return verdict{outcome: Crashed, message: message}
-		}
+	}
+	if message, ok := crashMessage(e, p); ok {
+		return verdict{outcome: Crashed, message: message}
 	}
 	return verdict{outcome: Failed, message: failureMessage(e, p)}
 }
@@ -73,9 +72,6 @@ func passed(e execution) bool {
 	return e.proved && e.proofCode == 0 && e.exit == 0 && !e.timedOut && e.memory == 0 && e.processes == 0 &&
 		e.passes == 1 && e.fails == 0 && e.skips == 0
 }
-
-// raceExit is how the race detector ends a process that would otherwise have passed.
-const raceExit = 66
 
 var (
 	// all that course.ParsePanicText would find one by one
@@ -155,6 +151,9 @@ func timeoutMessage(e execution, p place) string {
 func crashMessage(e execution, p place) (string, bool) {
 	if m := raceLine.FindStringIndex(e.output); m != nil {
 		return "data race: two goroutines use the same memory, one of them writes" + p.at(e.output[m[1]:]), true
+	}
+	if e.proved {
+		return "", false // the tests ran to their end, so nothing crashed, whatever was printed
 	}
 	if strings.Contains(e.output, outOfMemo) {
 		return "out of memory", true

@@ -37,11 +37,11 @@ func TestRecordedEndings(t *testing.T) {
 		message string
 	}{
 		"a race in a test that passed otherwise": {
-			execution{transcript: transcript{test: "TestX", proved: true, passes: 1}, exit: raceExit, output: raceText},
+			execution{transcript: transcript{test: "TestX", proved: true, passes: 1}, exit: 66, output: raceText},
 			Crashed, "data race: two goroutines use the same memory, one of them writes\nat kv/engine/badger/write.go:33",
 		},
 		"a race in a test that failed for it": {
-			execution{transcript: transcript{test: "TestX", fails: 1}, exit: raceExit, output: raceText},
+			execution{transcript: transcript{test: "TestX", proved: true, proofCode: 1, fails: 1}, exit: 1, output: raceText},
 			Crashed, "data race: two goroutines use the same memory, one of them writes\nat kv/engine/badger/write.go:33",
 		},
 		"no memory": {

@@ -241,7 +241,7 @@ func (r *runner) result(s *stageRun, t course.Test, v verdict, exec execution) T
 		if r.opts.Race {
 			race = "-race "
 		}
-		result.PlainReplay = fmt.Sprintf("go test %s-count=1 -run '^%s$' ./%s", race, t.Name, s.TestDir)
+		result.PlainReplay = fmt.Sprintf("go test -trimpath %s-count=1 -run '^%s$' ./%s", race, t.Name, s.TestDir)
 	}
 	return result
 }

@@ -33,6 +33,9 @@
 //	results, err := mutant.Run(ctx, mutant.Options{Root: root, Stage: stage, Entries: corpus})
 //	fmt.Println(mutant.Score(results))
 //
+// With Options.All every test runs against each mutant, and Idle lists the tests that fail for none: a test that no
+// mistake needs, or a mistake that the corpus lacks.
+//
 // What it leaves out: it makes no mutants by itself. Random changes of operators mostly yield programs that nobody
 // would write.
 package mutant
