@@ -90,6 +90,9 @@ func open(dir string, opts Options) (*Engine, error) {
 	if err == nil {
 		err = tables.Write(sums.OSDir(dir)) // from here on the directory is not what Close left
 	}
+	if err == nil {
+		err = growLog(dir)
+	}
 	if err != nil {
 		return nil, err
 	}

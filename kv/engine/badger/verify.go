@@ -59,11 +59,13 @@ func verify(dir string, budget int64) (tables sums.Sums, err error) {
 	if s.Clean {
 		return tables, nil
 	}
-	var fid, offset uint32
 	if m.Head != nil {
-		fid, offset = m.Head.LogID, m.Head.LogOffset
+		return tables, verifyLogs(dir, m.Head.LogID, m.Head.LogOffset)
 	}
-	return tables, verifyLogs(dir, fid, offset)
+	if logs, _ := filepath.Glob(d.Path("*.vlog")); len(logs) == 0 && len(inUse) == 0 {
+		return tables, nil // the crash came while the store was being made
+	}
+	return tables, verifyLogs(dir, 0, 0)
 }
 
 // tablesOf names the tables that a manifest says are in use.

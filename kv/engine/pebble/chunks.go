@@ -60,7 +60,8 @@ func maskedSum(p []byte) uint32 {
 	return (c>>15 | c<<17) + 0xa282ead8
 }
 
-// verifyManifest looks for a good chunk behind a bad one: then the bad one is no torn end.
+// verifyManifest looks for the beginning of a good record behind a bad one: then the bad one is no torn end, as each record
+// is synced before the next is written. Kinds 1 and 2 begin a record; 3 and 4 may belong to the torn one.
 func verifyManifest(d vfsDir, name string) error {
 	content, err := d.read(name)
 	if err != nil {
@@ -75,7 +76,7 @@ func verifyManifest(d vfsDir, name string) error {
 		at = end
 	}
 	for later := at + 1; later < len(content); later++ {
-		if _, _, ok := goodChunk(content, later, manifestHeader); ok {
+		if start, _, ok := goodChunk(content, later, manifestHeader); ok && content[start+6] <= 2 {
 			return fmt.Errorf("%w: %s has a bad record at byte %d", engine.ErrCorrupt, d.Path(name), at)
 		}
 	}
