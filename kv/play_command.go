@@ -36,8 +36,8 @@ func newPlayCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "play",
 		Short: "Try it out: a server on a temporary directory, and the shell to talk to it",
-		Long: `Try it out: starts a server on a temporary directory and free ports, and the shell to talk to it. At the end, also by
-ctrl-C or SIGTERM, the server stops and the directory is removed.
+		Long: `Try it out: starts a server on a temporary directory and free ports, and the shell to talk to it.
+At the end, also by ctrl-C or SIGTERM, the server stops and the directory is removed.
 
 It takes commands from a pipe, too; then the exit status is 1 if one of them failed.`,
 		Example: `  go run ./kv play
@@ -48,7 +48,8 @@ It takes commands from a pipe, too; then the exit status is 1 if one of them fai
 			return play(cmd.Context(), engine, t, asJSON)
 		},
 	}
-	cmd.Flags().StringVar(&engine, "engine", open.Default, "what keeps the data on disk: "+strings.Join(open.Names, ", "))
+	cmd.Flags().StringVar(&engine, "engine", open.Default, "what keeps the data on disk: "+strings.Join(open.Names,
+		", "))
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print each result as a line of JSON")
 	return cmd
 }

@@ -92,7 +92,8 @@ func (p *program) leavesNothing(t *testing.T) {
 // until waits for a text in the output of a process.
 func until(t *testing.T, out fmt.Stringer, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(out.String(), text); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(out.String(),
+		text); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("no %q within 30 seconds in\n%s", text, out.String())
 		}
@@ -119,7 +120,8 @@ func TestPlayFromAPipeTellsTheLineThatFailed(t *testing.T) {
 	if p.ProcessState.ExitCode() != 1 {
 		t.Errorf("%v, want exit status 1", err)
 	}
-	if p.out.String() != "OK\n1\n" || !strings.Contains(p.err.String(), "line 2: unknown command gte: did you mean get?") {
+	if p.out.String() != "OK\n1\n" || !strings.Contains(p.err.String(),
+		"line 2: unknown command gte: did you mean get?") {
 		t.Errorf("out\n%s\nerr\n%s", p.out.String(), p.err.String())
 	}
 	p.leavesNothing(t)
@@ -151,7 +153,8 @@ func TestShellRunsOneCommandAndSaysWhenNobodyAnswers(t *testing.T) {
 	lis.Close()
 	p := kv(t, "shell", "--scheduler-addr", nobody, "--timeout", "200ms", "get", "a")
 	err = p.Run()
-	if text := p.err.String(); err == nil || !strings.Contains(text, "is it running") || !strings.Contains(text, nobody) ||
+	if text := p.err.String(); err == nil || !strings.Contains(text, "is it running") || !strings.Contains(text,
+		nobody) ||
 		strings.Count(text, "\n") != 1 {
 		t.Errorf("%v: %s", err, text)
 	}

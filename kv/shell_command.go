@@ -34,8 +34,8 @@ func newShellCommand() *cobra.Command {
 		Short: "Talk to a cluster: put, get, scan and more",
 		Long: `Talk to a cluster.
 
-Without a command it asks for one after the other, with history and completion, or reads them from a pipe; then a command that fails is
-reported with the number of its line, and the exit status is 1.`,
+Without a command it asks for one after the other, with history and completion, or reads them from a
+pipe; then a command that fails is reported with the number of its line, and the exit status is 1.`,
 		Example: `  go run ./kv shell
   go run ./kv shell put a 1
   go run ./kv shell --json scan a c

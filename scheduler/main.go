@@ -49,7 +49,8 @@ func newCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:2379", "address to listen on; port 0 means any free one")
-	cmd.Flags().StringVar(&advertise, "advertise-addr", "", "address that clients dial, if it is not the one listened on")
+	cmd.Flags().StringVar(&advertise, "advertise-addr", "",
+		"address that clients dial, if it is not the one listened on")
 	cmd.Flags().StringVar(&dir, "data-dir", "", "directory for what must survive; made if it does not exist")
 	cmd.Flags().StringVar(&name, "name", "scheduler", "name of this member")
 	return cmd
@@ -59,7 +60,8 @@ func newCommand() *cobra.Command {
 func run(ctx context.Context, addr, advertise, dir, name string) (err error) {
 	lis, err := net.Listen("tcp", addr)
 	if err != nil {
-		return fmt.Errorf("cannot listen on %s (%w): is another one running? Choose another --addr, or port 0 for any free one", addr, err)
+		return fmt.Errorf("cannot listen on %s (%w), is another one running? Choose another --addr; port 0 is any free one",
+			addr, err)
 	}
 	defer lis.Close()
 	if advertise == "" {

@@ -1,4 +1,5 @@
-// Backoff: how long to wait before the next attempt. Pure: randomness comes from a seeded source, and nobody sleeps here.
+// Backoff: how long to wait before the next attempt. Pure: randomness comes from a seeded source, and nobody sleeps
+// here.
 
 package client
 
@@ -7,8 +8,8 @@ import (
 	"time"
 )
 
-// reason is why an attempt has to wait. Each kind of trouble has its own pace: the end of an election is a matter of milliseconds, a busy
-// store is better left alone.
+// reason is why an attempt has to wait. Each kind of trouble has its own pace: the end of an election is a matter of
+// milliseconds, a busy store is better left alone.
 type reason uint8
 
 const (
@@ -29,8 +30,8 @@ var paces = [numReasons]pace{
 	unreachable: {50 * time.Millisecond, 2 * time.Second},
 }
 
-// backoff counts the attempts of one call. Pauses double, and are drawn from the upper half of their range, so that clients that
-// failed together do not come back together.
+// backoff counts the attempts of one call. Pauses double, and are drawn from the upper half of their range, so that
+// clients that failed together do not come back together.
 type backoff struct {
 	rng      *rand.Rand
 	attempts [numReasons]int

@@ -36,7 +36,8 @@ func (c *cache) find(key []byte) (located, bool) {
 	return located{}, false
 }
 
-// findBefore returns the region that holds the keys right before end, the way a scan backwards goes. An empty end is beyond the last key.
+// findBefore returns the region that holds the keys right before end, the way a scan backwards goes. An empty end is
+// beyond the last key.
 func (c *cache) findBefore(end []byte) (located, bool) {
 	for _, e := range c.entries[c.firstReaching(end):] {
 		if holdsBefore(e.region.Range, end) {
@@ -55,8 +56,8 @@ func holdsBefore(r region.Range, end []byte) bool {
 	return bytes.Compare(r.Start, end) < 0 && (len(r.End) == 0 || bytes.Compare(end, r.End) <= 0)
 }
 
-// learn takes a region in, and forgets what it overlaps. It returns false, and changes nothing, if something newer is there: the news are
-// stale, as the scheduler's may be for a moment after a split.
+// learn takes a region in, and forgets what it overlaps. It returns false, and changes nothing, if something newer is
+// there: the news are stale, as the scheduler's may be for a moment after a split.
 func (c *cache) learn(r region.Region, leader region.Peer) bool {
 	if len(r.Peers) == 0 || r.Range.IsEmpty() {
 		return false
@@ -96,8 +97,8 @@ func (c *cache) lead(r region.Region, peer region.Peer) {
 	c.entries[i].peer, c.entries[i].failures = peer, 0
 }
 
-// unreachable notes that a peer did not answer. The next one is tried, which will say who leads now; after all were tried in vain the
-// region is dropped, so that the scheduler is asked.
+// unreachable notes that a peer did not answer. The next one is tried, which will say who leads now; after all were
+// tried in vain the region is dropped, so that the scheduler is asked.
 func (c *cache) unreachable(at located) {
 	i, ok := c.index(at.region)
 	if !ok || c.entries[i].peer != at.peer {

@@ -58,7 +58,8 @@ func rawGet(r *kvrpcpb.RawGetRequest) request {
 
 func rawBatchGet(r *kvrpcpb.RawBatchGetRequest) request {
 	return rpc("RawBatchGet", r, tikvpb.TikvClient.RawBatchGet,
-		&frameRequest{Cmd: &tikvpb.BatchCommandsRequest_Request_RawBatchGet{RawBatchGet: r}}, (*frameResponse).GetRawBatchGet)
+		&frameRequest{Cmd: &tikvpb.BatchCommandsRequest_Request_RawBatchGet{RawBatchGet: r}},
+		(*frameResponse).GetRawBatchGet)
 }
 
 func rawPut(r *kvrpcpb.RawPutRequest) request {
@@ -68,7 +69,8 @@ func rawPut(r *kvrpcpb.RawPutRequest) request {
 
 func rawBatchPut(r *kvrpcpb.RawBatchPutRequest) request {
 	return rpc("RawBatchPut", r, tikvpb.TikvClient.RawBatchPut,
-		&frameRequest{Cmd: &tikvpb.BatchCommandsRequest_Request_RawBatchPut{RawBatchPut: r}}, (*frameResponse).GetRawBatchPut)
+		&frameRequest{Cmd: &tikvpb.BatchCommandsRequest_Request_RawBatchPut{RawBatchPut: r}},
+		(*frameResponse).GetRawBatchPut)
 }
 
 func rawDelete(r *kvrpcpb.RawDeleteRequest) request {

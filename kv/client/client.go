@@ -19,9 +19,11 @@ import (
 const (
 	// DefaultTimeout bounds a call whose context has no deadline.
 	DefaultTimeout = 20 * time.Second
-	// DefaultConnections is the number of connections to each store, as TiKV's own client has it: one would be bound to one core.
+	// DefaultConnections is the number of connections to each store, as TiKV's own client has it: one would be bound
+	// to one core.
 	DefaultConnections = 4
-	// attemptTimeout bounds one attempt of a short request, so that a store that hangs does not use up the whole deadline.
+	// attemptTimeout bounds one attempt of a short request, so that a store that hangs does not use up the whole
+	// deadline.
 	attemptTimeout = 5 * time.Second
 )
 
@@ -29,8 +31,8 @@ const (
 type Options struct {
 	Scheduler []string // needed: addresses of the scheduler, host:port
 
-	// Batch sends requests in frames over one BatchCommands stream per connection, instead of one unary call each. Many callers at once
-	// then cost less; a single one waits a little longer.
+	// Batch sends requests in frames over one BatchCommands stream per connection, instead of one unary call each.
+	// Many callers at once then cost less; a single one waits a little longer.
 	Batch       bool
 	Connections int // to each store; 0 means DefaultConnections
 
@@ -83,13 +85,15 @@ func New(opts Options) (*Client, error) {
 		opts.Seed = rand.Uint64()
 	}
 	c := &Client{
-		pd: pd, stores: newConnections(opts), seeds: rand.New(rand.NewPCG(opts.Seed, 1)), addresses: map[uint64]string{},
+		pd: pd, stores: newConnections(opts), seeds: rand.New(rand.NewPCG(opts.Seed, 1)),
+		addresses: map[uint64]string{},
 	}
 	c.ctx, c.close = context.WithCancel(context.Background())
 	return c, nil
 }
 
-// Scheduler is the client's way to the scheduler, for timestamps and the state of the cluster. It is closed with the Client.
+// Scheduler is the client's way to the scheduler, for timestamps and the state of the cluster. It is closed with the
+// Client.
 func (c *Client) Scheduler() *scheduler.Client { return c.pd }
 
 // Close ends all calls and connections. A second Close does nothing.

@@ -40,7 +40,8 @@ var regionErrors = map[string]*errorpb.Error{
 }
 
 // failTimes lets the first n requests fail.
-func failTimes(n int, regionErr *errorpb.Error, err error) func(uint64, string, *kvrpcpb.Context) (*errorpb.Error, error) {
+func failTimes(n int, regionErr *errorpb.Error, err error) func(uint64, string, *kvrpcpb.Context) (*errorpb.Error,
+	error) {
 	return func(uint64, string, *kvrpcpb.Context) (*errorpb.Error, error) {
 		if n == 0 {
 			return nil, nil
@@ -59,10 +60,22 @@ func TestRegionErrorsThatPassAreRetried(t *testing.T) {
 				c := w.client(t, client.Options{Batch: batch})
 				kv, ctx := c.Raw(), t.Context()
 				for what, call := range map[string]func() error{
-					"put":          func() error { return kv.Put(ctx, []byte("a"), []byte("1")) },
-					"batch get":    func() error { _, err := kv.BatchGet(ctx, [][]byte{[]byte("a"), []byte("z")}); return err },
-					"scan back":    func() error { _, err := kv.Scan(ctx, client.ScanOptions{Reverse: true}, 10); return err },
-					"compare&swap": func() error { _, err := kv.CompareAndSwap(ctx, client.Swap{Key: []byte("z")}); return err },
+					"put": func() error { return kv.Put(ctx, []byte("a"), []byte("1")) },
+					"batch get": func() error {
+						_, err := kv.BatchGet(ctx,
+							[][]byte{[]byte("a"), []byte("z")})
+						return err
+					},
+					"scan back": func() error {
+						_, err := kv.Scan(ctx, client.ScanOptions{Reverse: true},
+							10)
+						return err
+					},
+					"compare&swap": func() error {
+						_, err := kv.CompareAndSwap(ctx,
+							client.Swap{Key: []byte("z")})
+						return err
+					},
 				} {
 					w.set(func() { w.fail = failTimes(2, regionErr, nil) })
 					if err := call(); err != nil {
@@ -169,11 +182,15 @@ func TestACallThatCannotSucceedEndsWithItsContextAndSaysWhy(t *testing.T) {
 	c := w.client(t, client.Options{})
 	w.set(func() { w.fail = failTimes(1<<30, busy, nil) })
 	for what, call := range map[string]func(context.Context) error{
-		"put":       func(ctx context.Context) error { return c.Raw().Put(ctx, []byte("a"), nil) },
-		"batch put": func(ctx context.Context) error { return c.Raw().BatchPut(ctx, []client.Pair{{Key: []byte("a")}}) },
+		"put": func(ctx context.Context) error { return c.Raw().Put(ctx, []byte("a"), nil) },
+		"batch put": func(ctx context.Context) error {
+			return c.Raw().BatchPut(ctx,
+				[]client.Pair{{Key: []byte("a")}})
+		},
 	} {
 		err := call(short(t))
-		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "write stall") || errors.Is(err, client.ErrUndetermined) {
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "write stall") ||
+			errors.Is(err, client.ErrUndetermined) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -183,7 +200,8 @@ func TestALostWriteIsUndeterminedAndALostReadIsNot(t *testing.T) {
 	w := newWorld(t)
 	c := w.client(t, client.Options{})
 	w.set(func() { w.fail = failTimes(1<<30, nil, status.Error(codes.Unavailable, "cable cut")) })
-	if err := c.Raw().Put(short(t), []byte("a"), nil); !errors.Is(err, client.ErrUndetermined) || !strings.Contains(err.Error(), "cable cut") {
+	if err := c.Raw().Put(short(t), []byte("a"), nil); !errors.Is(err, client.ErrUndetermined) ||
+		!strings.Contains(err.Error(), "cable cut") {
 		t.Errorf("put: %v", err)
 	}
 	if err := c.Raw().BatchDelete(short(t), [][]byte{[]byte("a")}); !errors.Is(err, client.ErrUndetermined) {
@@ -220,7 +238,8 @@ func TestErrorsThatDoNotPassEndAtOnce(t *testing.T) {
 		w := newWorld(t)
 		w.fail = c.fail
 		err := w.client(t, client.Options{Batch: c.batch}).Raw().Put(t.Context(), []byte("a"), nil)
-		if n := w.count("RawPut"); n != 1 || !errors.Is(err, client.ErrRefused) || errors.Is(err, client.ErrUndetermined) {
+		if n := w.count("RawPut"); n != 1 || !errors.Is(err, client.ErrRefused) || errors.Is(err,
+			client.ErrUndetermined) {
 			t.Errorf("%s, frames=%v: %v, sent %d times", c.name, c.batch, err, n)
 		}
 	}

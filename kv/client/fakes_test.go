@@ -1,4 +1,5 @@
-// A cluster in memory for the tests: a real scheduler, and stores that keep pairs in a map and can be told to answer with any error.
+// A cluster in memory for the tests: a real scheduler, and stores that keep pairs in a map and can be told to answer
+// with any error.
 
 package client_test
 
@@ -30,7 +31,8 @@ import (
 
 const clusterID = 42
 
-// world is all there is: the truth about regions, what the scheduler believes, the pairs, and who answers at which address.
+// world is all there is: the truth about regions, what the scheduler believes, the pairs, and who answers at which
+// address.
 type world struct {
 	mu        sync.Mutex
 	truth     []region.Region
@@ -46,11 +48,13 @@ type world struct {
 	calls map[string]int
 }
 
-// newWorld has stores 1 to 3 and regions that end at the bounds; all regions have a peer on each store and are led by store 1.
+// newWorld has stores 1 to 3 and regions that end at the bounds; all regions have a peer on each store and are led by
+// store 1.
 func newWorld(t *testing.T, bounds ...string) *world {
 	t.Helper()
 	w := &world{
-		leaders: map[uint64]uint64{}, pairs: map[string]string{}, listeners: map[string]*bufconn.Listener{}, calls: map[string]int{},
+		leaders: map[uint64]uint64{}, pairs: map[string]string{}, listeners: map[string]*bufconn.Listener{},
+		calls: map[string]int{},
 	}
 	start := []byte(nil)
 	for i := range len(bounds) + 1 {
@@ -93,7 +97,8 @@ func (w *world) serve(t *testing.T, addr string, register func(*grpc.Server)) {
 func (w *world) client(t *testing.T, opts client.Options) *client.Client {
 	t.Helper()
 	opts.Scheduler, opts.Seed = []string{"pd:1"}, 1
-	opts.DialOptions = []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+	opts.DialOptions = []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn,
+		error) {
 		w.mu.Lock()
 		lis := w.listeners[addr]
 		w.mu.Unlock()
@@ -165,7 +170,8 @@ func (f *fakePD) GetMembers(context.Context, *pdpb.GetMembersRequest) (*pdpb.Get
 }
 
 func (f *fakePD) GetStore(_ context.Context, r *pdpb.GetStoreRequest) (*pdpb.GetStoreResponse, error) {
-	return &pdpb.GetStoreResponse{Header: header(), Store: &metapb.Store{Id: r.StoreId, Address: storeAddr(r.StoreId)}}, nil
+	return &pdpb.GetStoreResponse{Header: header(), Store: &metapb.Store{Id: r.StoreId,
+		Address: storeAddr(r.StoreId)}}, nil
 }
 
 func (f *fakePD) find(match func(region.Region) bool) (*pdpb.GetRegionResponse, error) {
@@ -179,7 +185,8 @@ func (f *fakePD) find(match func(region.Region) bool) (*pdpb.GetRegionResponse, 
 	for _, r := range regions {
 		if match(r) {
 			leader, _ := r.PeerOn(f.w.leaders[r.ID])
-			return &pdpb.GetRegionResponse{Header: header(), Region: regionpb.FromRegion(r), Leader: regionpb.FromPeer(leader)}, nil
+			return &pdpb.GetRegionResponse{Header: header(), Region: regionpb.FromRegion(r),
+				Leader: regionpb.FromPeer(leader)}, nil
 		}
 	}
 	return &pdpb.GetRegionResponse{Header: header()}, nil
@@ -190,7 +197,8 @@ func (f *fakePD) GetRegion(_ context.Context, q *pdpb.GetRegionRequest) (*pdpb.G
 }
 
 func (f *fakePD) GetPrevRegion(_ context.Context, q *pdpb.GetRegionRequest) (*pdpb.GetRegionResponse, error) {
-	return f.find(func(r region.Region) bool { return bytes.Equal(r.Range.End, q.RegionKey) }) // the tests ask at starts only
+	// the tests ask at starts only
+	return f.find(func(r region.Region) bool { return bytes.Equal(r.Range.End, q.RegionKey) })
 }
 
 // fakeStore is a store as far as a client sees it.
@@ -200,8 +208,8 @@ type fakeStore struct {
 	id uint64
 }
 
-// check is the store's look at a request: what the test wants to go wrong, and whether region, epoch, leader and keys are right.
-// The caller holds mu.
+// check is the store's look at a request: what the test wants to go wrong, and whether region, epoch, leader and keys
+// are right. The caller holds mu.
 func (f *fakeStore) check(call string, kv *kvrpcpb.Context, keys ...[]byte) (*errorpb.Error, error) {
 	f.w.calls[call]++
 	if f.w.fail != nil {
@@ -268,7 +276,8 @@ func (f *fakeStore) RawDelete(_ context.Context, r *kvrpcpb.RawDeleteRequest) (*
 	return &kvrpcpb.RawDeleteResponse{}, nil
 }
 
-func (f *fakeStore) RawBatchGet(_ context.Context, r *kvrpcpb.RawBatchGetRequest) (*kvrpcpb.RawBatchGetResponse, error) {
+func (f *fakeStore) RawBatchGet(_ context.Context, r *kvrpcpb.RawBatchGetRequest) (*kvrpcpb.RawBatchGetResponse,
+	error) {
 	defer f.lock()()
 	if e, err := f.check("RawBatchGet", r.Context, r.Keys...); e != nil || err != nil {
 		return &kvrpcpb.RawBatchGetResponse{RegionError: e}, err
@@ -282,7 +291,8 @@ func (f *fakeStore) RawBatchGet(_ context.Context, r *kvrpcpb.RawBatchGetRequest
 	return res, nil
 }
 
-func (f *fakeStore) RawBatchPut(_ context.Context, r *kvrpcpb.RawBatchPutRequest) (*kvrpcpb.RawBatchPutResponse, error) {
+func (f *fakeStore) RawBatchPut(_ context.Context, r *kvrpcpb.RawBatchPutRequest) (*kvrpcpb.RawBatchPutResponse,
+	error) {
 	defer f.lock()()
 	var keys [][]byte
 	for _, p := range r.Pairs {
@@ -297,7 +307,8 @@ func (f *fakeStore) RawBatchPut(_ context.Context, r *kvrpcpb.RawBatchPutRequest
 	return &kvrpcpb.RawBatchPutResponse{}, nil
 }
 
-func (f *fakeStore) RawBatchDelete(_ context.Context, r *kvrpcpb.RawBatchDeleteRequest) (*kvrpcpb.RawBatchDeleteResponse, error) {
+func (f *fakeStore) RawBatchDelete(_ context.Context,
+	r *kvrpcpb.RawBatchDeleteRequest) (*kvrpcpb.RawBatchDeleteResponse, error) {
 	defer f.lock()()
 	if e, err := f.check("RawBatchDelete", r.Context, r.Keys...); e != nil || err != nil {
 		return &kvrpcpb.RawBatchDeleteResponse{RegionError: e}, err
@@ -315,7 +326,8 @@ func (f *fakeStore) inRange(call string, kv *kvrpcpb.Context, keys region.Range)
 	}
 	i := slices.IndexFunc(f.w.truth, func(r region.Region) bool { return r.ID == kv.GetRegionId() })
 	if r := f.w.truth[i]; !r.Range.Intersect(keys).Equal(keys) {
-		return nil, nil, status.Errorf(codes.Internal, "%s: range %v in a request to region %d %v", call, keys, r.ID, r.Range)
+		return nil, nil, status.Errorf(codes.Internal, "%s: range %v in a request to region %d %v", call, keys, r.ID,
+			r.Range)
 	}
 	var found []string
 	for k := range f.w.pairs {
@@ -351,7 +363,8 @@ func (f *fakeStore) RawScan(_ context.Context, r *kvrpcpb.RawScanRequest) (*kvrp
 	return res, nil
 }
 
-func (f *fakeStore) RawDeleteRange(_ context.Context, r *kvrpcpb.RawDeleteRangeRequest) (*kvrpcpb.RawDeleteRangeResponse, error) {
+func (f *fakeStore) RawDeleteRange(_ context.Context,
+	r *kvrpcpb.RawDeleteRangeRequest) (*kvrpcpb.RawDeleteRangeResponse, error) {
 	defer f.lock()()
 	found, e, err := f.inRange("RawDeleteRange", r.Context, region.Range{Start: r.StartKey, End: r.EndKey})
 	for _, k := range found {
@@ -360,7 +373,8 @@ func (f *fakeStore) RawDeleteRange(_ context.Context, r *kvrpcpb.RawDeleteRangeR
 	return &kvrpcpb.RawDeleteRangeResponse{RegionError: e}, err
 }
 
-func (f *fakeStore) RawChecksum(_ context.Context, r *kvrpcpb.RawChecksumRequest) (*kvrpcpb.RawChecksumResponse, error) {
+func (f *fakeStore) RawChecksum(_ context.Context, r *kvrpcpb.RawChecksumRequest) (*kvrpcpb.RawChecksumResponse,
+	error) {
 	defer f.lock()()
 	res := &kvrpcpb.RawChecksumResponse{}
 	for _, keys := range r.Ranges {
@@ -377,7 +391,8 @@ func (f *fakeStore) RawChecksum(_ context.Context, r *kvrpcpb.RawChecksumRequest
 	return res, nil
 }
 
-func (f *fakeStore) RawGetKeyTTL(_ context.Context, r *kvrpcpb.RawGetKeyTTLRequest) (*kvrpcpb.RawGetKeyTTLResponse, error) {
+func (f *fakeStore) RawGetKeyTTL(_ context.Context, r *kvrpcpb.RawGetKeyTTLRequest) (*kvrpcpb.RawGetKeyTTLResponse,
+	error) {
 	defer f.lock()()
 	if e, err := f.check("RawGetKeyTTL", r.Context, r.Key); e != nil || err != nil {
 		return &kvrpcpb.RawGetKeyTTLResponse{RegionError: e}, err
@@ -423,32 +438,35 @@ func (f *fakeStore) BatchCommands(stream tikvpb.Tikv_BatchCommandsServer) error 
 	}
 }
 
+// answer is one of a frame.
+type answer = tikvpb.BatchCommandsResponse_Response
+
 func (f *fakeStore) dispatch(
 	ctx context.Context, req *tikvpb.BatchCommandsRequest_Request,
-) (*tikvpb.BatchCommandsResponse_Response, error) {
+) (*answer, error) {
 	switch cmd := req.Cmd.(type) {
 	case *tikvpb.BatchCommandsRequest_Request_RawGet:
 		res, err := f.RawGet(ctx, cmd.RawGet)
-		return &tikvpb.BatchCommandsResponse_Response{Cmd: &tikvpb.BatchCommandsResponse_Response_RawGet{RawGet: res}}, err
+		return &answer{Cmd: &tikvpb.BatchCommandsResponse_Response_RawGet{RawGet: res}}, err
 	case *tikvpb.BatchCommandsRequest_Request_RawPut:
 		res, err := f.RawPut(ctx, cmd.RawPut)
-		return &tikvpb.BatchCommandsResponse_Response{Cmd: &tikvpb.BatchCommandsResponse_Response_RawPut{RawPut: res}}, err
+		return &answer{Cmd: &tikvpb.BatchCommandsResponse_Response_RawPut{RawPut: res}}, err
 	case *tikvpb.BatchCommandsRequest_Request_RawDelete:
 		res, err := f.RawDelete(ctx, cmd.RawDelete)
-		return &tikvpb.BatchCommandsResponse_Response{Cmd: &tikvpb.BatchCommandsResponse_Response_RawDelete{RawDelete: res}}, err
+		return &answer{Cmd: &tikvpb.BatchCommandsResponse_Response_RawDelete{RawDelete: res}}, err
 	case *tikvpb.BatchCommandsRequest_Request_RawBatchGet:
 		res, err := f.RawBatchGet(ctx, cmd.RawBatchGet)
-		return &tikvpb.BatchCommandsResponse_Response{Cmd: &tikvpb.BatchCommandsResponse_Response_RawBatchGet{RawBatchGet: res}}, err
+		return &answer{Cmd: &tikvpb.BatchCommandsResponse_Response_RawBatchGet{RawBatchGet: res}}, err
 	case *tikvpb.BatchCommandsRequest_Request_RawBatchPut:
 		res, err := f.RawBatchPut(ctx, cmd.RawBatchPut)
-		return &tikvpb.BatchCommandsResponse_Response{Cmd: &tikvpb.BatchCommandsResponse_Response_RawBatchPut{RawBatchPut: res}}, err
+		return &answer{Cmd: &tikvpb.BatchCommandsResponse_Response_RawBatchPut{RawBatchPut: res}}, err
 	case *tikvpb.BatchCommandsRequest_Request_RawBatchDelete:
 		res, err := f.RawBatchDelete(ctx, cmd.RawBatchDelete)
 		return &tikvpb.BatchCommandsResponse_Response{
 			Cmd: &tikvpb.BatchCommandsResponse_Response_RawBatchDelete{RawBatchDelete: res}}, err
 	case *tikvpb.BatchCommandsRequest_Request_RawScan:
 		res, err := f.RawScan(ctx, cmd.RawScan)
-		return &tikvpb.BatchCommandsResponse_Response{Cmd: &tikvpb.BatchCommandsResponse_Response_RawScan{RawScan: res}}, err
+		return &answer{Cmd: &tikvpb.BatchCommandsResponse_Response_RawScan{RawScan: res}}, err
 	case *tikvpb.BatchCommandsRequest_Request_RawDeleteRange:
 		res, err := f.RawDeleteRange(ctx, cmd.RawDeleteRange)
 		return &tikvpb.BatchCommandsResponse_Response{

@@ -4,8 +4,8 @@
 //	   ▲                                                                                  │
 //	   └────────────── reader: by id, from the table of open requests ◄──────────────────┘
 //
-// The writer never waits for more requests to come: while it writes one frame, the next ones line up. So a single caller waits for
-// nobody, and under load frames fill by themselves.
+// The writer never waits for more requests to come: while it writes one frame, the next ones line up. So a single
+// caller waits for nobody, and under load frames fill by themselves.
 
 package client
 
@@ -109,7 +109,8 @@ func (f *frames) write() {
 		}
 		s, err := f.currentStream()
 		if err == nil {
-			err = s.Send(&frame) // its error says only that the stream is over; the reader hears why, and tells the callers
+			// its error says only that the stream is over; the reader hears why, and tells the callers
+			err = s.Send(&frame)
 		}
 		if s == nil {
 			f.fail(frame.RequestIds, err)
@@ -153,7 +154,8 @@ func (f *frames) currentStream() (*frameStream, error) {
 	return s, nil
 }
 
-// read is the reader of one stream. When the stream ends, so do all requests that are open: the store will not answer them any more.
+// read is the reader of one stream. When the stream ends, so do all requests that are open: the store will not answer
+// them any more.
 func (f *frames) read(s *frameStream) {
 	for {
 		frame, err := s.Recv()
@@ -180,7 +182,8 @@ func (f *frames) deliver(id uint64, res *frameResponse) {
 	}
 	r, ok := p.req.unwrap(res)
 	if !ok {
-		p.answer <- answered{err: status.Errorf(codes.Unimplemented, "the store answered %s with %T", p.req.name, res.GetCmd())}
+		p.answer <- answered{err: status.Errorf(codes.Unimplemented, "the store answered %s with %T", p.req.name,
+			res.GetCmd())}
 		return
 	}
 	p.answer <- answered{res: r}

@@ -1,4 +1,5 @@
-// What is decided without I/O: the cache, the pauses, the verdicts. And the pauses as a caller sees them, in virtual time.
+// What is decided without I/O: the cache, the pauses, the verdicts. And the pauses as a caller sees them, in virtual
+// time.
 
 package client
 
@@ -33,7 +34,8 @@ func reg(text string) region.Region {
 func (c *cache) String() string {
 	var words []string
 	for _, e := range c.entries {
-		words = append(words, fmt.Sprintf("%d:%s-%s@%d", e.region.ID, e.region.Range.Start, e.region.Range.End, e.peer.StoreID))
+		words = append(words, fmt.Sprintf("%d:%s-%s@%d", e.region.ID, e.region.Range.Start, e.region.Range.End,
+			e.peer.StoreID))
 	}
 	return strings.Join(words, " ")
 }
@@ -146,8 +148,10 @@ func TestEveryRegionErrorHasAVerdict(t *testing.T) {
 		{&errorpb.Error{NotLeader: &errorpb.NotLeader{}}, verdict{elsewhere: true, why: noLeader}},
 		{&errorpb.Error{EpochNotMatch: hint}, verdict{forgetRegion: true, why: staleRoute}},
 		{&errorpb.Error{RegionNotFound: &errorpb.RegionNotFound{}}, verdict{forgetRegion: true, why: staleRoute}},
-		{&errorpb.Error{StoreNotMatch: &errorpb.StoreNotMatch{}}, verdict{forgetRegion: true, forgetStore: true, why: staleRoute}},
-		{&errorpb.Error{ServerIsBusy: &errorpb.ServerIsBusy{BackoffMs: 1 << 60}}, verdict{why: busy, asked: maxAskedPause}},
+		{&errorpb.Error{StoreNotMatch: &errorpb.StoreNotMatch{}}, verdict{forgetRegion: true, forgetStore: true,
+			why: staleRoute}},
+		{&errorpb.Error{ServerIsBusy: &errorpb.ServerIsBusy{BackoffMs: 1 << 60}}, verdict{why: busy,
+			asked: maxAskedPause}},
 		{&errorpb.Error{RaftEntryTooLarge: &errorpb.RaftEntryTooLarge{}}, verdict{fatal: true}},
 		{&errorpb.Error{StaleCommand: &errorpb.StaleCommand{}}, verdict{why: noLeader}},
 		{&errorpb.Error{Message: "new"}, verdict{forgetRegion: true, why: staleRoute}},

@@ -104,7 +104,8 @@ func (r Raw) TTL(ctx context.Context, key []byte) (ttl time.Duration, found bool
 // Swap says what CompareAndSwap is to write, and under which condition.
 type Swap struct {
 	Key []byte
-	// With ExpectAbsent the key must have no value, and Expected plays no part; otherwise its value must equal Expected.
+	// With ExpectAbsent the key must have no value, and Expected plays no part; otherwise its value must equal
+	// Expected.
 	ExpectAbsent bool
 	Expected     []byte
 	Value        []byte
@@ -118,8 +119,8 @@ type Swapped struct {
 	Previous []byte // that value
 }
 
-// CompareAndSwap writes a value if the present one is as expected, in one step. It is never sent twice: if the answer is lost, it returns
-// ErrUndetermined.
+// CompareAndSwap writes a value if the present one is as expected, in one step. It is never sent twice: if the answer
+// is lost, it returns ErrUndetermined.
 func (r Raw) CompareAndSwap(ctx context.Context, s Swap) (Swapped, error) {
 	ctx, cancel := r.c.bound(ctx)
 	defer cancel()
@@ -130,7 +131,8 @@ func (r Raw) CompareAndSwap(ctx context.Context, s Swap) (Swapped, error) {
 	}
 	res, _, err := r.c.ask(ctx, what, writesOnce, r.c.atKey(s.Key), func(_ located, kv *kvrpcpb.Context) request {
 		return rawCompareAndSwap(&kvrpcpb.RawCASRequest{
-			Context: kv, Key: s.Key, Value: s.Value, PreviousNotExist: s.ExpectAbsent, PreviousValue: s.Expected, Cf: r.cf, Ttl: seconds,
+			Context: kv, Key: s.Key, Value: s.Value, PreviousNotExist: s.ExpectAbsent, PreviousValue: s.Expected,
+			Cf: r.cf, Ttl: seconds,
 		})
 	})
 	if err != nil {

@@ -43,8 +43,8 @@ func (r Raw) BatchGet(ctx context.Context, keys [][]byte) ([][]byte, error) {
 	return values, nil
 }
 
-// BatchPut writes pairs. Of several with the same key the last counts. The pairs of one region are written in portions of at most 512
-// pairs or a MiB; each portion is atomic, the whole is not.
+// BatchPut writes pairs. Of several with the same key the last counts. The pairs of one region are written in
+// portions of at most 512 pairs or a MiB; each portion is atomic, the whole is not.
 func (r Raw) BatchPut(ctx context.Context, pairs []Pair) error {
 	ctx, cancel := r.c.bound(ctx)
 	defer cancel()

@@ -47,8 +47,8 @@ func (r Raw) Scan(ctx context.Context, opts ScanOptions, limit int) ([]Pair, err
 	return pairs, nil
 }
 
-// All yields every pair, page by page, so that a range of any size can be read. After an error it ends. Each page is read at a moment of
-// its own, and has DefaultTimeout if ctx has no deadline.
+// All yields every pair, page by page, so that a range of any size can be read. After an error it ends. Each page is
+// read at a moment of its own, and has DefaultTimeout if ctx has no deadline.
 func (r Raw) All(ctx context.Context, opts ScanOptions) iter.Seq2[Pair, error] {
 	return func(yield func(Pair, error) bool) {
 		for more := true; more; {
@@ -139,7 +139,8 @@ func (r Raw) DeleteRange(ctx context.Context, keys region.Range) error {
 	defer cancel()
 	what := fmt.Sprintf("delete the range %v", keys)
 	return r.eachRegion(ctx, what, writes, keys, func(part region.Range, kv *kvrpcpb.Context) request {
-		return rawDeleteRange(&kvrpcpb.RawDeleteRangeRequest{Context: kv, StartKey: part.Start, EndKey: part.End, Cf: r.cf})
+		return rawDeleteRange(&kvrpcpb.RawDeleteRangeRequest{Context: kv, StartKey: part.Start, EndKey: part.End,
+			Cf: r.cf})
 	}, func(res response) error {
 		return refused(what, res.(*kvrpcpb.RawDeleteRangeResponse).GetError())
 	})
@@ -152,8 +153,8 @@ type Checksum struct {
 	Bytes uint64 // the lengths of all keys and values together
 }
 
-// Checksum adds up the pairs of a range, region by region. It is of the column family "default", whatever CF says: the protocol has no
-// other.
+// Checksum adds up the pairs of a range, region by region. It is of the column family "default", whatever CF says:
+// the protocol has no other.
 func (r Raw) Checksum(ctx context.Context, keys region.Range) (Checksum, error) {
 	ctx, cancel := r.c.bound(ctx)
 	defer cancel()

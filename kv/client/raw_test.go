@@ -61,12 +61,15 @@ func TestBatchesAreSplitByRegion(t *testing.T) {
 		for i := range 1500 { // more than one portion of a region
 			pairs = append(pairs, client.Pair{Key: fmt.Appendf(nil, "%c%04d", 'a'+i%5, i), Value: fmt.Append(nil, i)})
 		}
-		pairs = append(pairs, client.Pair{Key: []byte("a0000"), Value: []byte("last")}, client.Pair{Key: []byte("e"), Value: nil})
+		pairs = append(pairs, client.Pair{Key: []byte("a0000"), Value: []byte("last")}, client.Pair{Key: []byte("e"),
+			Value: nil})
 		if err := kv.BatchPut(ctx, pairs); err != nil {
 			t.Fatal(err)
 		}
-		got, err := kv.BatchGet(ctx, [][]byte{[]byte("e1499"), []byte("a0000"), []byte("nothing"), []byte("e"), []byte("a0000")})
-		if err != nil || string(got[0]) != "1499" || string(got[1]) != "last" || got[2] != nil || got[3] == nil || len(got[3]) > 0 ||
+		got, err := kv.BatchGet(ctx, [][]byte{[]byte("e1499"), []byte("a0000"), []byte("nothing"), []byte("e"),
+			[]byte("a0000")})
+		if err != nil || string(got[0]) != "1499" || string(got[1]) != "last" || got[2] != nil || got[3] == nil ||
+			len(got[3]) > 0 ||
 			string(got[4]) != "last" {
 			t.Errorf("%q, %v", got, err)
 		}
@@ -105,7 +108,8 @@ func TestScansGoAcrossRegionsBothWays(t *testing.T) {
 			{"b", "d", false, 100, "bc"}, {"d", "b", true, 100, "cb"}, // bounds of a region
 			{"aa", "bb", false, 100, "b"}, {"bb", "aa", true, 100, "b"},
 			{"c", "", false, 2, "cd"}, {"c", "", true, 2, "ba"},
-			{"x", "", false, 100, ""}, {"x", "", true, 100, "gfedcba"}, {"a", "", true, 100, ""}, {"b", "", true, 100, "a"},
+			{"x", "", false, 100, ""}, {"x", "", true, 100, "gfedcba"}, {"a", "", true, 100, ""}, {"b", "", true, 100,
+				"a"},
 			{"c", "c", false, 100, ""}, {"c", "c", true, 100, ""},
 		} {
 			opts := client.ScanOptions{Start: []byte(q.start), End: []byte(q.end), Reverse: q.reverse}
@@ -170,7 +174,8 @@ func TestRangesAreDeletedAndSummedRegionByRegion(t *testing.T) {
 		if err := kv.DeleteRange(ctx, region.Range{Start: []byte("b"), End: []byte("f")}); err != nil {
 			t.Fatal(err)
 		}
-		if sum, err := kv.Checksum(ctx, region.Range{Start: []byte("a"), End: []byte("g")}); err != nil || sum.Pairs != 2 {
+		if sum, err := kv.Checksum(ctx, region.Range{Start: []byte("a"), End: []byte("g")}); err != nil ||
+			sum.Pairs != 2 {
 			t.Errorf("%+v, %v", sum, err)
 		}
 		if err := kv.DeleteRange(ctx, region.Range{}); err != nil || len(w.pairs) != 0 {
@@ -205,7 +210,8 @@ func TestCompareAndSwapAndTimesToLive(t *testing.T) {
 func TestAnErrorInTheAnswerIsNotRetried(t *testing.T) {
 	eachWay(t, func(t *testing.T, w *world, c *client.Client) {
 		err := c.Raw().Put(t.Context(), []byte("a"), make([]byte, 200))
-		if !errors.Is(err, client.ErrRefused) || !strings.Contains(err.Error(), "too large") || errors.Is(err, client.ErrUndetermined) {
+		if !errors.Is(err, client.ErrRefused) || !strings.Contains(err.Error(), "too large") || errors.Is(err,
+			client.ErrUndetermined) {
 			t.Errorf("%v", err)
 		}
 		if n := w.count("RawPut"); n != 1 {

@@ -87,14 +87,16 @@ func (c *Client) failed(ctx context.Context, at located, addr string, req reques
 	s := status.Convert(err)
 	text := fmt.Errorf("%s to store %d at %s: %s", req.name, at.peer.StoreID, addr, s.Message())
 	switch s.Code() {
-	case codes.Unimplemented, codes.InvalidArgument, codes.ResourceExhausted, codes.PermissionDenied, codes.Unauthenticated:
+	case codes.Unimplemented, codes.InvalidArgument, codes.ResourceExhausted, codes.PermissionDenied,
+		codes.Unauthenticated:
 		return outcome{err: fmt.Errorf("%w: %w", ErrRefused, text)}
 	}
 	c.lost(at)
 	return outcome{err: text, retry: true, lost: true, why: unreachable}
 }
 
-// after waits as the outcome of an attempt says. A good hint costs no wait the first time; if it turns out to be none, it does.
+// after waits as the outcome of an attempt says. A good hint costs no wait the first time; if it turns out to be
+// none, it does.
 func (b *backoff) after(ctx context.Context, o outcome) error {
 	if o.immediately && b.attempts[o.why] == 0 {
 		b.attempts[o.why]++
@@ -107,7 +109,9 @@ func (b *backoff) after(ctx context.Context, o outcome) error {
 type locator func(ctx context.Context) (located, bool, error)
 
 // ask repeats attempts until the region that find returns has answered, or ctx ends.
-func (c *Client) ask(ctx context.Context, what string, e effect, find locator, build builder) (response, located, error) {
+func (c *Client) ask(
+	ctx context.Context, what string, e effect, find locator, build builder,
+) (response, located, error) {
 	b := c.newBackoff()
 	var last error
 	lost := false

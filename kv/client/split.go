@@ -36,8 +36,8 @@ type group[T any] struct {
 	bytes int
 }
 
-// run carries out the job in rounds: split, send side by side, and split again what could not be answered, for it may belong to other
-// regions by now. The keys of the items must be different: the parts are in no order.
+// run carries out the job in rounds: split, send side by side, and split again what could not be answered, for it may
+// belong to other regions by now. The keys of the items must be different: the parts are in no order.
 func run[T any](ctx context.Context, c *Client, j job[T], items []T) error {
 	b := c.newBackoff()
 	var last error
@@ -87,7 +87,8 @@ func split[T any](ctx context.Context, c *Client, j job[T], items []T) (groups [
 			continue
 		}
 		g, size := open[at.region.ID], j.size(item)
-		if g == nil || g.at.region.Epoch != at.region.Epoch || len(g.items) == maxGroupKeys || g.bytes+size > maxGroupBytes {
+		if g == nil || g.at.region.Epoch != at.region.Epoch || len(g.items) == maxGroupKeys ||
+			g.bytes+size > maxGroupBytes {
 			g = &group[T]{at: at}
 			open[at.region.ID] = g
 			groups = append(groups, g)

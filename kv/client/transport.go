@@ -17,7 +17,8 @@ import (
 	"tinykv/proto/tikvpb"
 )
 
-// maxMessageBytes bounds an answer: a scan of large values is long, and a bound that is too low would look like a broken store.
+// maxMessageBytes bounds an answer: a scan of large values is long, and a bound that is too low would look like a
+// broken store.
 const maxMessageBytes = 256 << 20
 
 // connections implements transport.
@@ -49,7 +50,8 @@ func newConnections(opts Options) *connections {
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second}),
 		// A store that restarts should be found again quickly; the pauses between our attempts are bounded alike.
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           grpcbackoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+			Backoff: grpcbackoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2,
+				MaxDelay: time.Second},
 			MinConnectTimeout: 3 * time.Second,
 		}),
 	}

@@ -52,7 +52,8 @@ func judge(e *errorpb.Error) verdict {
 	case e.GetStoreNotMatch() != nil:
 		return verdict{forgetRegion: true, forgetStore: true, why: staleRoute}
 	case e.GetServerIsBusy() != nil:
-		asked := time.Duration(min(e.GetServerIsBusy().GetBackoffMs(), uint64(maxAskedPause/time.Millisecond))) * time.Millisecond
+		asked := time.Duration(min(e.GetServerIsBusy().GetBackoffMs(),
+			uint64(maxAskedPause/time.Millisecond))) * time.Millisecond
 		return verdict{why: busy, asked: asked}
 	case e.GetRaftEntryTooLarge() != nil:
 		return verdict{fatal: true}

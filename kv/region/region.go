@@ -13,8 +13,8 @@ type Epoch struct {
 	Version uint64 // grows with each split or merge
 }
 
-// OlderThan tells whether e is from before o: one of its numbers is smaller. News of the same region with an older epoch are stale.
-// Of two epochs of one history at most one is older than the other (R1).
+// OlderThan tells whether e is from before o: one of its numbers is smaller. News of the same region with an older
+// epoch are stale. Of two epochs of one history at most one is older than the other (R1).
 func (e Epoch) OlderThan(o Epoch) bool { return e.ConfVer < o.ConfVer || e.Version < o.Version }
 
 // String is for people: "2/5" is ConfVer 2, Version 5.

@@ -21,7 +21,8 @@ func clusterCommands() []command {
 		{name: "status", short: "the cluster at a glance", run: runStatus},
 		{name: "members", short: "list the schedulers", run: runMembers},
 		{name: "stores", short: "list the stores", run: runStores},
-		{name: "regions", args: "[START [END]]", max: 2, short: "list the regions: which keys, which epoch, where", run: runRegions},
+		{name: "regions", args: "[START [END]]", max: 2, short: "list the regions: which keys, which epoch, where",
+			run: runRegions},
 		{name: "region", args: "KEY", min: 1, max: 1, short: "the region that holds a key", run: runRegion},
 		{
 			name: "tso", args: "[TIMESTAMP]", max: 1, short: "get a timestamp, or explain one",
@@ -62,7 +63,8 @@ func runStatus(ctx context.Context, s *Shell, _ input) (result, error) {
 	}
 	return tableResult{Columns: []string{"WHAT", "VALUE"}, Rows: [][]string{
 		{"cluster", strconv.FormatUint(members.ClusterID, 10)},
-		{"schedulers", fmt.Sprintf("%d, led by %s at %s", len(members.Members), members.Leader.Name, strings.Join(members.Leader.URLs, ","))},
+		{"schedulers", fmt.Sprintf("%d, led by %s at %s", len(members.Members), members.Leader.Name,
+			strings.Join(members.Leader.URLs, ","))},
 		{"stores", strconv.Itoa(len(stores))},
 		{"regions", atLeast(len(regions), maxRegionsShown)},
 		{"timestamp", explainTimestamp(ts)},
@@ -98,7 +100,8 @@ func runStores(ctx context.Context, s *Shell, _ input) (result, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := tableResult{Columns: []string{"STORE", "ADDRESS", "STATE", "REGIONS", "USED", "FREE", "HEARD", "VERSION", "LABELS"}}
+	t := tableResult{Columns: []string{"STORE", "ADDRESS", "STATE", "REGIONS", "USED", "FREE", "HEARD", "VERSION",
+		"LABELS"}}
 	for _, listed := range stores {
 		info, err := s.opts.Cluster.Store(ctx, listed.Store.ID) // the list has no stats
 		if err != nil {
@@ -110,7 +113,8 @@ func runStores(ctx context.Context, s *Shell, _ input) (result, error) {
 		}
 		t.Rows = append(t.Rows, []string{
 			strconv.FormatUint(info.Store.ID, 10), info.Store.Address, stateName(info.Store),
-			strconv.FormatUint(uint64(info.Stats.RegionCount), 10), showBytes(info.Stats.UsedSize), showBytes(info.Stats.Available),
+			strconv.FormatUint(uint64(info.Stats.RegionCount), 10), showBytes(info.Stats.UsedSize),
+			showBytes(info.Stats.Available),
 			heard(info.LastMillis), info.Store.Version, strings.Join(labels, ","),
 		})
 	}
@@ -155,7 +159,8 @@ func runRegions(ctx context.Context, s *Shell, in input) (result, error) {
 	}
 	t := regionTable(infos)
 	if len(infos) == maxRegionsShown {
-		t.note = fmt.Sprintf("(the first %d; go on with regions %s)", maxRegionsShown, Quote(infos[len(infos)-1].Region.Range.End))
+		t.note = fmt.Sprintf("(the first %d; go on with regions %s)", maxRegionsShown,
+			Quote(infos[len(infos)-1].Region.Range.End))
 	}
 	return t, nil
 }
@@ -188,7 +193,8 @@ func regionTable(infos []scheduler.RegionInfo) tableResult {
 			leader = fmt.Sprintf("store %d", info.Leader.StoreID)
 		}
 		t.Rows = append(t.Rows, []string{
-			strconv.FormatUint(r.ID, 10), Quote(r.Range.Start), end, r.Epoch.String(), strings.Join(peers, ", "), leader,
+			strconv.FormatUint(r.ID, 10), Quote(r.Range.Start), end, r.Epoch.String(), strings.Join(peers, ", "),
+			leader,
 		})
 	}
 	return t
@@ -198,7 +204,8 @@ func runTSO(ctx context.Context, s *Shell, in input) (result, error) {
 	if len(in.args) == 1 {
 		n, err := strconv.ParseUint(string(in.args[0]), 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("%s is no timestamp: it should be a number such as 445644800000000000", Quote(in.args[0]))
+			return nil, fmt.Errorf("%s is no timestamp: it should be a number such as 445644800000000000",
+				Quote(in.args[0]))
 		}
 		return message{explainTimestamp(scheduler.TimestampFromUint64(n))}, nil
 	}
@@ -210,5 +217,6 @@ func runTSO(ctx context.Context, s *Shell, in input) (result, error) {
 }
 
 func explainTimestamp(ts scheduler.Timestamp) string {
-	return fmt.Sprintf("%d  (%s, number %d)", ts.Uint64(), time.UnixMilli(ts.Physical).Format("2006-01-02 15:04:05.000"), ts.Logical)
+	return fmt.Sprintf("%d  (%s, number %d)", ts.Uint64(),
+		time.UnixMilli(ts.Physical).Format("2006-01-02 15:04:05.000"), ts.Logical)
 }

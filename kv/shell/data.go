@@ -56,7 +56,7 @@ func dataCommands() []command {
 			example: []string{"delete a"}, run: runDelete},
 		{
 			name: "delete-range", args: "START END", min: 2, max: 2, short: "remove all keys: START <= key < END",
-			long:    "\"\" as START is the first key, as END beyond the last: delete-range \"\" \"\" removes everything.",
+			long:    `"" as START is the first key, as END beyond the last: delete-range "" "" removes everything.`,
 			example: []string{"delete-range a c"}, run: runDeleteRange,
 		},
 		{
@@ -66,7 +66,8 @@ func dataCommands() []command {
 			long:    "It is one step: nobody else writes between the comparison and the write.",
 			example: []string{"cas a 1 2", "cas lock --absent mine"}, run: runCAS,
 		},
-		{name: "ttl", args: "KEY", min: 1, max: 1, short: "how long a key will live", example: []string{"ttl session"}, run: runTTL},
+		{name: "ttl", args: "KEY", min: 1, max: 1, short: "how long a key will live",
+			example: []string{"ttl session"}, run: runTTL},
 		{name: "batch-get", args: "KEY...", min: 1, max: -1, short: "read several values",
 			example: []string{"batch-get a b c"}, run: runBatchGet},
 		{name: "batch-put", args: "KEY VALUE...", min: 2, max: -1, flags: []flag{ttlFlag}, short: "write several pairs",
@@ -74,7 +75,8 @@ func dataCommands() []command {
 		{name: "batch-delete", args: "KEY...", min: 1, max: -1, short: "remove several keys",
 			example: []string{"batch-delete a b"}, run: runBatchDelete},
 		{
-			name: "checksum", args: "[START [END]]", max: 2, short: "add up the pairs of a range: equal data has an equal checksum",
+			name: "checksum", args: "[START [END]]", max: 2,
+			short:   "add up the pairs of a range: equal data has an equal checksum",
 			example: []string{"checksum", "checksum a c"}, run: runChecksum,
 		},
 		{
@@ -119,7 +121,8 @@ func runBatchGet(ctx context.Context, s *Shell, in input) (result, error) {
 
 func runBatchPut(ctx context.Context, s *Shell, in input) (result, error) {
 	if len(in.args)%2 != 0 {
-		return nil, fmt.Errorf("batch-put takes pairs, but the last key %s has no value", Quote(in.args[len(in.args)-1]))
+		return nil, fmt.Errorf("batch-put takes pairs, but the last key %s has no value",
+			Quote(in.args[len(in.args)-1]))
 	}
 	ttl, err := in.ttl()
 	if err != nil {
@@ -181,7 +184,8 @@ func goOn(opts client.ScanOptions, last []byte) string {
 
 // prefixRange is where a scan of all keys with a prefix starts and ends.
 func prefixRange(prefix []byte, reverse bool) (start, end []byte) {
-	beyond := bytes.Clone(prefix) // the first key after all that begin with the prefix: its last byte that can be raised, raised
+	// the first key after all that begin with the prefix: its last byte that can be raised, raised
+	beyond := bytes.Clone(prefix)
 	for len(beyond) > 0 && beyond[len(beyond)-1] == 0xff {
 		beyond = beyond[:len(beyond)-1]
 	}
@@ -268,7 +272,8 @@ func runCF(_ context.Context, s *Shell, in input) (result, error) {
 	if len(in.args) > 0 {
 		name := string(in.args[0])
 		if !slices.Contains(columnFamilies, name) {
-			return nil, fmt.Errorf("%s is no column family: use %s", Quote(in.args[0]), strings.Join(columnFamilies, ", "))
+			return nil, fmt.Errorf("%s is no column family: use %s", Quote(in.args[0]), strings.Join(columnFamilies,
+				", "))
 		}
 		s.cf = name
 	}

@@ -16,8 +16,8 @@ const maxLineBytes = 64 << 20
 // ErrFailed: one or more commands of a pipe failed, and were reported as they did.
 var ErrFailed = errors.New("a command failed")
 
-// RunPipe runs every line of r, and returns ErrFailed if a command failed. Each failure is reported with the number of its line. Lines that
-// are empty or begin with # are comments. The end of r, or quit, ends it.
+// RunPipe runs every line of r, and returns ErrFailed if a command failed. Each failure is reported with the number
+// of its line. Lines that are empty or begin with # are comments. The end of r, or quit, ends it.
 func (s *Shell) RunPipe(ctx context.Context, r io.Reader) error {
 	lines := readLines(ctx, r)
 	failed, n := 0, 0
@@ -60,8 +60,8 @@ type line struct {
 	err  error
 }
 
-// readLines reads in a goroutine of its own: a read from a pipe cannot be broken off, but the wait for it can. The goroutine ends with r,
-// or with the first line after the end of ctx.
+// readLines reads in a goroutine of its own: a read from a pipe cannot be broken off, but the wait for it can. The
+// goroutine ends with r, or with the first line after the end of ctx.
 func readLines(ctx context.Context, r io.Reader) <-chan line {
 	lines := make(chan line)
 	send := func(l line) bool {

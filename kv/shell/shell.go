@@ -62,8 +62,8 @@ func New(opts Options) *Shell { return &Shell{opts: opts} }
 // errQuit is returned by the command that ends the shell.
 var errQuit = errors.New("quit")
 
-// Run runs the command that words are, and writes its result. No words do nothing. Error: the command is unknown, has wrong arguments, or
-// failed; one line.
+// Run runs the command that words are, and writes its result. No words do nothing. Error: the command is unknown, has
+// wrong arguments, or failed; one line.
 func (s *Shell) Run(ctx context.Context, words []Word) error {
 	if len(words) == 0 {
 		return nil
@@ -97,7 +97,8 @@ func (s *Shell) RunLine(ctx context.Context, line string) error {
 	return s.Run(ctx, words)
 }
 
-// RunArgs runs one command whose words the shell of the system has cut already. Escapes are understood, quotes are plain.
+// RunArgs runs one command whose words the shell of the system has cut already. Escapes are understood, quotes are
+// plain.
 func (s *Shell) RunArgs(ctx context.Context, args []string) error {
 	var words []Word
 	for _, arg := range args {

@@ -111,7 +111,8 @@ func (m *memory) TTL(_ context.Context, key []byte) (time.Duration, bool, error)
 
 func (m *memory) CompareAndSwap(_ context.Context, s client.Swap) (client.Swapped, error) {
 	old, ok := m.pairs[string(s.Key)]
-	res := client.Swapped{Existed: ok, Previous: []byte(old), Succeed: s.ExpectAbsent && !ok || !s.ExpectAbsent && ok && old == string(s.Expected)}
+	res := client.Swapped{Existed: ok, Previous: []byte(old), Succeed: s.ExpectAbsent && !ok || !s.ExpectAbsent &&
+		ok && old == string(s.Expected)}
 	if res.Succeed {
 		m.pairs[string(s.Key)] = string(s.Value)
 	}
@@ -129,7 +130,8 @@ func (m *memory) Members(context.Context) (scheduler.Members, error) {
 
 func (m *memory) Store(context.Context, uint64) (scheduler.StoreInfo, error) {
 	return scheduler.StoreInfo{
-		Store: scheduler.Store{ID: 1, Address: "kv:1", Version: "0.1", Labels: []scheduler.Label{{Key: "zone", Value: "eu"}}},
+		Store: scheduler.Store{ID: 1, Address: "kv:1", Version: "0.1",
+			Labels: []scheduler.Label{{Key: "zone", Value: "eu"}}},
 		Stats: scheduler.StoreStats{RegionCount: 2, UsedSize: 1536, Available: 3 << 30},
 	}, m.failed
 }
@@ -291,7 +293,8 @@ func TestADialogueAboutTheCluster(t *testing.T) {
 		REGION  START  END    EPOCH  PEERS         LEADER
 		4       m\x00  (end)  1/2    3 on store 1  ?
 	`)
-	if got := talk(t, newMemory(), "tso", "tso 445644800000000005"); strings.Count(got, "445644800000000005") != 2 || !strings.Contains(got, "number 5") {
+	if got := talk(t, newMemory(), "tso", "tso 445644800000000005"); strings.Count(got, "445644800000000005") != 2 ||
+		!strings.Contains(got, "number 5") {
 		t.Errorf("tso: %s", got)
 	}
 	if got := talk(t, newMemory(), "status"); !strings.Contains(got, "42") || !strings.Contains(got, "led by pd1") {
@@ -375,7 +378,8 @@ func TestJSONHasOneLinePerCommandAndEscapesBytes(t *testing.T) {
 	m := newMemory()
 	var out, errs bytes.Buffer
 	s := m.shell(&out, &errs, true)
-	for _, line := range []string{`put \xff "a b"`, `get \xff`, "get no", "scan", "regions", "ttl no", `cas \xff 1 2`, "help"} {
+	for _, line := range []string{`put \xff "a b"`, `get \xff`, "get no", "scan", "regions", "ttl no", `cas \xff 1 2`,
+		"help"} {
 		if err := s.RunLine(t.Context(), line); err != nil {
 			t.Fatal(err)
 		}
@@ -398,18 +402,21 @@ func TestJSONHasOneLinePerCommandAndEscapesBytes(t *testing.T) {
 func TestAPipeGoesOnAfterAFailureAndTellsTheLine(t *testing.T) {
 	m := newMemory()
 	var out, errs bytes.Buffer
-	err := m.shell(&out, &errs, false).RunPipe(t.Context(), strings.NewReader("put a 1\n\n# comment\ngte a\r\nget a\r\nput b"))
+	err := m.shell(&out, &errs, false).RunPipe(t.Context(),
+		strings.NewReader("put a 1\n\n# comment\ngte a\r\nget a\r\nput b"))
 	if !errors.Is(err, ErrFailed) {
 		t.Errorf("error is %v", err)
 	}
 	if out.String() != "OK\n1\n" {
 		t.Errorf("out: %q", out.String())
 	}
-	if e := errs.String(); !strings.Contains(e, "line 4: unknown command gte: did you mean get?") || !strings.Contains(e, "line 6: put takes") {
+	if e := errs.String(); !strings.Contains(e, "line 4: unknown command gte: did you mean get?") ||
+		!strings.Contains(e, "line 6: put takes") {
 		t.Errorf("errors: %q", e)
 	}
 	out.Reset()
-	if err := m.shell(&out, &errs, false).RunPipe(t.Context(), strings.NewReader("get a\nquit\nput a 2\n")); err != nil || m.pairs["a"] != "1" {
+	if err := m.shell(&out, &errs, false).RunPipe(t.Context(),
+		strings.NewReader("get a\nquit\nput a 2\n")); err != nil || m.pairs["a"] != "1" {
 		t.Errorf("quit: %v, a is %s", err, m.pairs["a"])
 	}
 }

@@ -102,7 +102,8 @@ func (c command) parse(words []Word) (input, error) {
 		at := slices.IndexFunc(c.flags, func(f flag) bool { return f.name == name })
 		switch {
 		case at < 0:
-			return input{}, fmt.Errorf("%s has no flag --%s (a key that begins with -- has to be quoted); usage: %s", c.name, name, c.usage())
+			return input{}, fmt.Errorf("%s has no flag --%s (a key that begins with -- has to be quoted); usage: %s",
+				c.name, name, c.usage())
 		case c.flags[at].value == "" && hasValue:
 			return input{}, fmt.Errorf("--%s takes no value; usage: %s", name, c.usage())
 		case c.flags[at].value != "" && !hasValue:

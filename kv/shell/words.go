@@ -80,7 +80,8 @@ func parseWord(line string, start int) (word Word, next int, err error) {
 }
 
 // simpleEscapes are those of one character.
-var simpleEscapes = map[byte]byte{'n': '\n', 'r': '\r', 't': '\t', '0': 0, '\\': '\\', '"': '"', '\'': '\'', ' ': ' ', '#': '#', '-': '-'}
+var simpleEscapes = map[byte]byte{'n': '\n', 'r': '\r', 't': '\t', '0': 0, '\\': '\\', '"': '"', '\'': '\'', ' ': ' ',
+	'#': '#', '-': '-'}
 
 // parseEscape reads the escape that text begins with, and returns its length.
 func parseEscape(text string) (value byte, size int, err error) {
@@ -94,7 +95,8 @@ func parseEscape(text string) (value byte, size int, err error) {
 			return b, 2, nil
 		}
 	}
-	return 0, 0, fmt.Errorf(`%q is no escape: write \xNN for any byte, or \n \t \r \0 \" \' \\`, text[:min(len(text), 4)])
+	return 0, 0, fmt.Errorf(`%q is no escape: write \xNN for any byte, or \n \t \r \0 \" \' \\`,
+		text[:min(len(text), 4)])
 }
 
 // unescape replaces the escapes in text, and takes everything else as it is.
@@ -117,8 +119,8 @@ func unescape(text string) (string, error) {
 
 func isBlank(b byte) bool { return b == ' ' || b == '\t' || b == '\r' || b == '\n' }
 
-// Quote shows bytes so that they can be typed: as they are if they are plain, with escapes for what cannot be seen, in quotes if there
-// are blanks. Characters beyond ASCII are shown as bytes: what looks equal is equal.
+// Quote shows bytes so that they can be typed: as they are if they are plain, with escapes for what cannot be seen,
+// in quotes if there are blanks. Characters beyond ASCII are shown as bytes: what looks equal is equal.
 func Quote(b []byte) string {
 	if len(b) == 0 {
 		return `""`

@@ -113,7 +113,8 @@ func FuzzNoLinePanics(f *testing.F) {
 
 func TestMisspeltCommandsAreSuggested(t *testing.T) {
 	for typed, want := range map[string]string{
-		"gte": "get", "ptu": "put", "sacn": "scan", "delet": "delete", "batchput": "batch-put", "store": "stores", "hlep": "help",
+		"gte": "get", "ptu": "put", "sacn": "scan", "delet": "delete", "batchput": "batch-put", "store": "stores",
+		"hlep": "help",
 		"exti": "exit", "xyzzy": "", "": "", "checksums": "checksum",
 	} {
 		_, err := find(typed)
@@ -126,7 +127,8 @@ func TestMisspeltCommandsAreSuggested(t *testing.T) {
 
 func TestCompletionKnowsCommandsAndTheirFlags(t *testing.T) {
 	for line, want := range map[string]string{
-		"":                   "put get scan rscan delete delete-range cas ttl batch-get batch-put batch-delete checksum cf status members stores regions region tso help quit",
+		"": "put get scan rscan delete delete-range cas ttl batch-get batch-put batch-delete checksum cf " +
+			"status members stores regions region tso help quit",
 		"g":                  "get",
 		"del":                "delete delete-range",
 		"help sc":            "scan",

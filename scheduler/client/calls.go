@@ -16,7 +16,8 @@ import (
 // Members asks who schedules, and for which cluster.
 func (c *Client) Members(ctx context.Context) (Members, error) {
 	var res *pdpb.GetMembersResponse
-	err := c.call(ctx, "list the schedulers", func(ctx context.Context, _ pdpb.PDClient, _ *pdpb.RequestHeader) (err error) {
+	err := c.call(ctx, "list the schedulers", func(ctx context.Context, _ pdpb.PDClient,
+		_ *pdpb.RequestHeader) (err error) {
 		res, err = c.discover(ctx)
 		return err
 	})
@@ -55,11 +56,14 @@ func (c *Client) IsBootstrapped(ctx context.Context) (yes bool, err error) {
 	return yes, err
 }
 
-// Bootstrap begins the cluster with a store and a region of all keys. It returns false if that was done before: by somebody else, or
-// by an earlier attempt whose answer was lost. Then ask which region there is, and join with PutStore.
+// Bootstrap begins the cluster with a store and a region of all keys. It returns false if that was done before: by
+// somebody else, or by an earlier attempt whose answer was lost. Then ask which region there is, and join with
+// PutStore.
 func (c *Client) Bootstrap(ctx context.Context, s Store, first region.Region) (created bool, err error) {
-	err = c.call(ctx, "bootstrap the cluster", func(ctx context.Context, pd pdpb.PDClient, h *pdpb.RequestHeader) error {
-		res, err := pd.Bootstrap(ctx, &pdpb.BootstrapRequest{Header: h, Store: fromStore(s), Region: regionpb.FromRegion(first)})
+	err = c.call(ctx, "bootstrap the cluster", func(ctx context.Context, pd pdpb.PDClient,
+		h *pdpb.RequestHeader) error {
+		res, err := pd.Bootstrap(ctx, &pdpb.BootstrapRequest{Header: h, Store: fromStore(s),
+			Region: regionpb.FromRegion(first)})
 		if err == nil && res.GetHeader().GetError().GetType() == pdpb.ErrorType_ALREADY_BOOTSTRAPPED {
 			return nil
 		}
@@ -114,8 +118,8 @@ func (c *Client) Stores(ctx context.Context) (stores []StoreInfo, err error) {
 	return stores, err
 }
 
-// Region returns the region that holds key. False: none is known at present, as after a restart of the scheduler; ask again later.
-// Error: ErrNotBootstrapped.
+// Region returns the region that holds key. False: none is known at present, as after a restart of the scheduler; ask
+// again later. Error: ErrNotBootstrapped.
 func (c *Client) Region(ctx context.Context, key []byte) (RegionInfo, bool, error) {
 	return c.lookup(ctx, fmt.Sprintf("look up the region of key %q", key),
 		func(ctx context.Context, pd pdpb.PDClient, h *pdpb.RequestHeader) (*pdpb.GetRegionResponse, error) {
@@ -152,7 +156,8 @@ func (c *Client) lookup(
 	return info, ok, err
 }
 
-// ScanRegions returns the regions that overlap keys, in order, at most limit of them; a limit of 0 or less leaves it to the scheduler.
+// ScanRegions returns the regions that overlap keys, in order, at most limit of them; a limit of 0 or less leaves it
+// to the scheduler.
 func (c *Client) ScanRegions(ctx context.Context, keys region.Range, limit int) (infos []RegionInfo, err error) {
 	err = c.call(ctx, fmt.Sprintf("list the regions of %v", keys),
 		func(ctx context.Context, pd pdpb.PDClient, h *pdpb.RequestHeader) error {
@@ -161,7 +166,8 @@ func (c *Client) ScanRegions(ctx context.Context, keys region.Range, limit int) 
 			})
 			infos = nil
 			for _, r := range res.GetRegions() {
-				infos = append(infos, RegionInfo{Region: regionpb.ToRegion(r.GetRegion()), Leader: regionpb.ToPeer(r.GetLeader())})
+				infos = append(infos, RegionInfo{Region: regionpb.ToRegion(r.GetRegion()),
+					Leader: regionpb.ToPeer(r.GetLeader())})
 			}
 			return either(err, res.GetHeader())
 		})
@@ -199,7 +205,8 @@ func toStoreInfo(m *metapb.Store, stats *pdpb.StoreStats) StoreInfo {
 		Store:      s,
 		LastMillis: m.GetLastHeartbeat() / 1e6,
 		Stats: StoreStats{
-			StoreID: m.GetId(), Capacity: stats.GetCapacity(), Available: stats.GetAvailable(), UsedSize: stats.GetUsedSize(),
+			StoreID: m.GetId(), Capacity: stats.GetCapacity(), Available: stats.GetAvailable(),
+			UsedSize:    stats.GetUsedSize(),
 			RegionCount: stats.GetRegionCount(), Busy: stats.GetIsBusy(),
 		},
 	}

@@ -193,7 +193,8 @@ func (c *Client) learn(addr string, res *pdpb.GetMembersResponse) error {
 	defer c.mu.Unlock()
 	id := res.GetHeader().GetClusterId()
 	if c.clusterID != 0 && c.clusterID != id {
-		return fmt.Errorf("the scheduler at %s serves cluster %d now, this client began with cluster %d: open a new one", addr, id, c.clusterID)
+		return fmt.Errorf("the scheduler at %s serves cluster %d now, this client began with %d: open a new one",
+			addr, id, c.clusterID)
 	}
 	c.clusterID = id
 	for _, m := range res.GetMembers() {

@@ -141,7 +141,8 @@ func TestAStoreJoinsReportsAndIsFound(t *testing.T) {
 	if created, err := c.Bootstrap(ctx, client.Store{ID: 9, Address: "kv9:1"}, firstRegion()); created || err != nil {
 		t.Errorf("second bootstrap: %v, %v", created, err)
 	}
-	store := client.Store{ID: 1, Address: "kv1:20161", Labels: []client.Label{{Key: "zone", Value: "eu1"}}, Version: "0.1"}
+	store := client.Store{ID: 1, Address: "kv1:20161", Labels: []client.Label{{Key: "zone", Value: "eu1"}},
+		Version: "0.1"}
 	if err := c.PutStore(ctx, store); err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +150,8 @@ func TestAStoreJoinsReportsAndIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := c.Store(ctx, 1)
-	if err != nil || got.Store.Address != "kv1:20161" || got.Store.Labels[0].Value != "eu1" || got.Stats.Available != 900 ||
+	if err != nil || got.Store.Address != "kv1:20161" || got.Store.Labels[0].Value != "eu1" ||
+		got.Stats.Available != 900 ||
 		time.Since(time.UnixMilli(got.LastMillis)) > time.Minute {
 		t.Errorf("store 1: %+v, %v", got, err)
 	}
@@ -260,7 +262,8 @@ func (f *slowTSO) Tso(stream grpc.BidiStreamingServer[pdpb.TsoRequest, pdpb.TsoR
 		}
 		f.requests.Add(1)
 		<-f.let
-		err = stream.Send(&pdpb.TsoResponse{Count: req.Count, Timestamp: &pdpb.Timestamp{Physical: 1000, Logical: int64(req.Count)}})
+		err = stream.Send(&pdpb.TsoResponse{Count: req.Count, Timestamp: &pdpb.Timestamp{Physical: 1000,
+			Logical: int64(req.Count)}})
 		if err != nil {
 			return err
 		}
@@ -275,7 +278,8 @@ type leads struct {
 
 func (f leads) GetMembers(context.Context, *pdpb.GetMembersRequest) (*pdpb.GetMembersResponse, error) {
 	m := &pdpb.Member{Name: "fake", MemberId: 1, ClientUrls: []string{f.url}}
-	return &pdpb.GetMembersResponse{Header: &pdpb.ResponseHeader{ClusterId: 42}, Members: []*pdpb.Member{m}, Leader: m}, nil
+	return &pdpb.GetMembersResponse{Header: &pdpb.ResponseHeader{ClusterId: 42}, Members: []*pdpb.Member{m},
+		Leader: m}, nil
 }
 
 func TestCallersThatWaitShareARequest(t *testing.T) {
@@ -374,7 +378,8 @@ func (leader) AllocID(_ context.Context, r *pdpb.AllocIDRequest) (*pdpb.AllocIDR
 
 func TestTheLeaderIsFollowedWhenItMoves(t *testing.T) {
 	n := newNetwork()
-	n.fake(t, "pd1:2379", &moving{deposed: deposed{leads{url: "http://pd1:2379"}}, second: leads{url: "http://pd2:2379"}})
+	n.fake(t, "pd1:2379", &moving{deposed: deposed{leads{url: "http://pd1:2379"}},
+		second: leads{url: "http://pd2:2379"}})
 	n.fake(t, "pd2:2379", leader{leads{url: "http://pd2:2379"}})
 	c := n.client(t, "pd1:2379")
 	if id, err := c.AllocID(t.Context()); err != nil || id != 77 {

@@ -1,18 +1,18 @@
 // Package client asks a scheduler: for timestamps, ids, and where keys and stores are. Stores also report through it.
 //
-// A Client knows a few addresses. It asks the first that answers who leads, talks to the leader over one connection, and looks for the
-// leader again when that fails:
+// A Client knows a few addresses. It asks the first that answers who leads, talks to the leader over one connection,
+// and looks for the leader again when that fails:
 //
 //	call ──► leader known? ──no──► GetMembers at each address ──► leader
 //	             │ yes                                              │
 //	             ▼                                                  │
 //	         one attempt ◄──────────────────────────────────────────┘
-//	             │ unavailable, slow, or not the leader any more: pause, forget the leader, again, until the context ends
+//	             │ unavailable, slow, or no leader any more: pause, forget the leader, again, until the context ends
 //	             ▼
 //	           answer, or an error that no retry cures
 //
-// Timestamps are asked for together: callers that wait while a request is on its way share the next one, all over one stream. So their
-// number is not bounded by round trips.
+// Timestamps are asked for together: callers that wait while a request is on its way share the next one, all over one
+// stream. So their number is not bounded by round trips.
 //
 // What always holds:
 //

@@ -89,7 +89,8 @@ func (c *Client) gaveUp(what string, ctx context.Context, last error) error {
 		text = s.Message()
 	}
 	return told{
-		fmt.Sprintf("%s: no scheduler answered at %s (%s): is it running, and is the address right?", what, addrs, text),
+		fmt.Sprintf("%s: no scheduler answered at %s (%s): is it running, and is the address right?", what, addrs,
+			text),
 		ctx.Err(),
 	}
 }

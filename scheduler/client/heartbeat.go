@@ -25,7 +25,8 @@ type Heartbeats struct {
 	done   chan struct{} // closed when the stream's receiver has ended
 }
 
-// Heartbeats returns the stream, which is opened by the first Send. Refusals by the scheduler go to log; nil: to nobody.
+// Heartbeats returns the stream, which is opened by the first Send. Refusals by the scheduler go to log; nil: to
+// nobody.
 func (c *Client) Heartbeats(log *slog.Logger) *Heartbeats {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -33,8 +34,9 @@ func (c *Client) Heartbeats(log *slog.Logger) *Heartbeats {
 	return &Heartbeats{client: c, log: log}
 }
 
-// Send reports. It returns when the report is on its way, which does not mean that it was believed: reports are repeated every few
-// seconds anyway, so an error needs no more than a line in the log. After an error the next Send opens the stream anew.
+// Send reports. It returns when the report is on its way, which does not mean that it was believed: reports are
+// repeated every few seconds anyway, so an error needs no more than a line in the log. After an error the next Send
+// opens the stream anew.
 func (h *Heartbeats) Send(ctx context.Context, report RegionHeartbeat) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -44,7 +46,8 @@ func (h *Heartbeats) Send(ctx context.Context, report RegionHeartbeat) error {
 		}
 	}
 	err := h.stream.Send(&pdpb.RegionHeartbeatRequest{
-		Header: h.header, Region: regionpb.FromRegion(report.Region), Leader: regionpb.FromPeer(report.Leader), Term: report.Term,
+		Header: h.header, Region: regionpb.FromRegion(report.Region), Leader: regionpb.FromPeer(report.Leader),
+		Term:            report.Term,
 		ApproximateSize: report.ApproximateSize, ApproximateKeys: report.ApproximateKeys,
 	})
 	if err != nil {

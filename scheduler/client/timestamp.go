@@ -45,8 +45,8 @@ func (c *Client) Timestamp(ctx context.Context) (Timestamp, error) {
 	}
 }
 
-// batcher gathers callers. One goroutine owns the stream: while it waits for an answer, the next callers line up, and all of them
-// share the next request.
+// batcher gathers callers. One goroutine owns the stream: while it waits for an answer, the next callers line up, and
+// all of them share the next request.
 type batcher struct {
 	client *Client
 	line   chan caller
@@ -169,7 +169,8 @@ func (s *stream) ask(c *Client, count uint32) (Timestamp, error) {
 		return Timestamp{}, asUnavailable(err)
 	}
 	if res.GetCount() != count || res.GetTimestamp().GetLogical() < int64(count)-1 {
-		return Timestamp{}, status.Errorf(codes.Internal, "asked for %d timestamps, the scheduler answered %v", count, res)
+		return Timestamp{}, status.Errorf(codes.Internal, "asked for %d timestamps, the scheduler answered %v", count,
+			res)
 	}
 	last := res.GetTimestamp()
 	return Timestamp{Physical: last.GetPhysical(), Logical: last.GetLogical() - int64(count) + 1}, nil
@@ -201,7 +202,8 @@ func (s *stream) close() {
 	*s = stream{}
 }
 
-// asUnavailable makes the ways in which a stream ends one that is retried: the end of a stream is not the end of the scheduler.
+// asUnavailable makes the ways in which a stream ends one that is retried: the end of a stream is not the end of the
+// scheduler.
 func asUnavailable(err error) error {
 	s, ok := status.FromError(err)
 	if !ok || s.Code() == codes.Canceled {

@@ -11,8 +11,8 @@ import (
 	"tinykv/kv/region"
 )
 
-// regions holds each region twice: by its id, and in the order of keys. They never overlap (C1), so the order of their starts is also
-// the order of their ends.
+// regions holds each region twice: by its id, and in the order of keys. They never overlap (C1), so the order of
+// their starts is also the order of their ends.
 type regions struct {
 	byID    map[uint64]*RegionInfo
 	ordered []*RegionInfo
@@ -49,7 +49,8 @@ func checkAgainst(info, old RegionInfo) error {
 	case r.Epoch.OlderThan(o.Epoch):
 		return fmt.Errorf("report on region %d: %w, its epoch is %v and %v is known", r.ID, ErrStale, r.Epoch, o.Epoch)
 	case r.Epoch == o.Epoch && info.Term < old.Term:
-		return fmt.Errorf("report on region %d: %w, its term is %d and %d is known", r.ID, ErrStale, info.Term, old.Term)
+		return fmt.Errorf("report on region %d: %w, its term is %d and %d is known", r.ID, ErrStale, info.Term,
+			old.Term)
 	case r.Epoch.Version == o.Epoch.Version && !r.Range.Equal(o.Range):
 		return fmt.Errorf("%w: report on region %d has range %v, but of version %d the range %v is known",
 			ErrInvalid, r.ID, r.Range, r.Epoch.Version, o.Range)
@@ -64,7 +65,8 @@ func samePeers(a, b []region.Peer) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(p region.Peer) bool { return !slices.Contains(b, p) })
 }
 
-// displaced returns the ids of the other regions that r would take the place of, or an error if one of them is not from the past.
+// displaced returns the ids of the other regions that r would take the place of, or an error if one of them is not
+// from the past.
 func (rs *regions) displaced(r region.Region) (ids []uint64, err error) {
 	from, to := rs.overlapping(r.Range)
 	for _, other := range rs.ordered[from:to] {
@@ -146,7 +148,8 @@ func (rs *regions) scan(keys region.Range, limit int) []RegionInfo {
 		return nil
 	}
 	var found []RegionInfo
-	for i := rs.firstEndingAfter(keys.Start); i < len(rs.ordered) && len(found) < limit && rs.ordered[i].Region.Range.Overlaps(keys); i++ {
+	for i := rs.firstEndingAfter(keys.Start); i < len(rs.ordered) && len(found) < limit &&
+		rs.ordered[i].Region.Range.Overlaps(keys); i++ {
 		found = append(found, *rs.ordered[i])
 	}
 	return found

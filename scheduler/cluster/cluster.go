@@ -29,8 +29,9 @@ type Cluster struct {
 	regions regions
 }
 
-// New returns the cluster that was saved: meta, and the regions as far as they were saved. Regions that contradict each other are
-// sorted out as if they were reported; reports will complete the rest. Error: ErrInvalid if meta cannot have been saved by us.
+// New returns the cluster that was saved: meta, and the regions as far as they were saved. Regions that contradict
+// each other are sorted out as if they were reported; reports will complete the rest. Error: ErrInvalid if meta
+// cannot have been saved by us.
 func New(meta Meta, saved []region.Region) (*Cluster, error) {
 	if meta.ClusterID == 0 {
 		return nil, fmt.Errorf("%w: cluster id 0", ErrInvalid)
@@ -61,8 +62,8 @@ func (c *Cluster) ID() uint64 { return c.meta.ClusterID }
 // Bootstrapped tells whether the cluster has its first store and region.
 func (c *Cluster) Bootstrapped() bool { return c.meta.Bootstrapped }
 
-// Bootstrap creates the cluster: its first store, and its first region, which covers all keys and has one peer, on that store.
-// Errors: ErrBootstrapped, ErrInvalid.
+// Bootstrap creates the cluster: its first store, and its first region, which covers all keys and has one peer, on
+// that store. Errors: ErrBootstrapped, ErrInvalid.
 func (c *Cluster) Bootstrap(s Store, first region.Region) (Change, error) {
 	if c.meta.Bootstrapped {
 		return Change{}, ErrBootstrapped
@@ -84,7 +85,8 @@ func (c *Cluster) Bootstrap(s Store, first region.Region) (Change, error) {
 	return Change{Meta: meta, Regions: []region.Region{first}}, nil
 }
 
-// Commit makes a change true. Between the decision and its Commit the cluster's metadata must not be changed by another one.
+// Commit makes a change true. Between the decision and its Commit the cluster's metadata must not be changed by
+// another one.
 func (c *Cluster) Commit(change Change) {
 	c.meta = change.Meta
 	for _, s := range change.Meta.Stores {

@@ -85,7 +85,8 @@ func TestStoresJoinMoveAndAreRefused(t *testing.T) {
 		}
 		return err
 	}
-	if err := put(cluster.Store{ID: 2, Address: "b:2", Labels: []cluster.Label{{Key: "zone", Value: "eu1"}}}); err != nil {
+	if err := put(cluster.Store{ID: 2, Address: "b:2", Labels: []cluster.Label{{Key: "zone",
+		Value: "eu1"}}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.StoreHeartbeat(cluster.StoreStats{StoreID: 2, Capacity: 100, RegionCount: 3}, 5000); err != nil {
@@ -95,7 +96,8 @@ func TestStoresJoinMoveAndAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := c.Store(2)
-	if err != nil || got.Store.Address != "b:3" || got.Store.State != cluster.Up || got.Stats.Capacity != 100 || got.LastMillis != 5000 {
+	if err != nil || got.Store.Address != "b:3" || got.Store.State != cluster.Up || got.Stats.Capacity != 100 ||
+		got.LastMillis != 5000 {
 		t.Errorf("store 2 after it moved: %+v, %v (its report must stay, its state is not its own to change)", got, err)
 	}
 	wantErr(t, "an address that is taken", put(cluster.Store{ID: 3, Address: "b:3"}), cluster.ErrInvalid)
@@ -108,7 +110,8 @@ func TestStoresJoinMoveAndAreRefused(t *testing.T) {
 	if !strings.Contains(err.Error(), "invalid store ID") || !strings.Contains(err.Error(), "not found") {
 		t.Errorf("%q lacks the words by which clients recognise it", err)
 	}
-	wantErr(t, "an unknown store's report", c.StoreHeartbeat(cluster.StoreStats{StoreID: 9}, 1), cluster.ErrUnknownStore)
+	wantErr(t, "an unknown store's report", c.StoreHeartbeat(cluster.StoreStats{StoreID: 9}, 1),
+		cluster.ErrUnknownStore)
 }
 
 func TestARemovedStoreStaysRemovedAndItsAddressIsFree(t *testing.T) {

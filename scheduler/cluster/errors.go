@@ -10,7 +10,8 @@ var (
 	ErrNotBootstrapped = errors.New("cluster is not bootstrapped")
 	// ErrBootstrapped: somebody was first. Join what is there: PutStore.
 	ErrBootstrapped = errors.New("cluster is already bootstrapped")
-	// ErrUnknownStore: no store has this id. A store that hears this about itself talks to the wrong scheduler, or never called PutStore.
+	// ErrUnknownStore: no store has this id. A store that hears this about itself talks to the wrong scheduler, or
+	// never called PutStore.
 	ErrUnknownStore = errors.New("store not found")
 	// ErrTombstone: the store was removed for good. Its process should end; its id is never used again.
 	ErrTombstone = errors.New("store was removed from the cluster")

@@ -10,16 +10,16 @@ import (
 // DefaultIDStep is how many ids one write to disk makes available. A restart skips those not used: there are 2^64.
 const DefaultIDStep = 1000
 
-// IDs hands out ids below a bound that is durable, as timestamps are handed out. The zero value of a bound is that of a new cluster,
-// whose first id is 1.
+// IDs hands out ids below a bound that is durable, as timestamps are handed out. The zero value of a bound is that of
+// a new cluster, whose first id is 1.
 type IDs struct {
 	next  uint64 // handed out next
 	bound uint64 // durable: every id handed out is below it
 	step  uint64
 }
 
-// NewIDs continues after the ids that others handed out. saved is the greatest bound that may have been made durable, 0 if none was. A
-// step of 0 means DefaultIDStep.
+// NewIDs continues after the ids that others handed out. saved is the greatest bound that may have been made durable,
+// 0 if none was. A step of 0 means DefaultIDStep.
 func NewIDs(saved, step uint64) *IDs {
 	if step == 0 {
 		step = DefaultIDStep
@@ -28,8 +28,8 @@ func NewIDs(saved, step uint64) *IDs {
 	return &IDs{next: saved, bound: saved, step: step}
 }
 
-// Need returns the bound that must be durable before count more ids can be handed out, and whether it is not so yet. The driver
-// saves it and calls Saved. Error: ErrInvalid for a count of zero or one that cannot be met.
+// Need returns the bound that must be durable before count more ids can be handed out, and whether it is not so yet.
+// The driver saves it and calls Saved. Error: ErrInvalid for a count of zero or one that cannot be met.
 func (a *IDs) Need(count uint64) (bound uint64, save bool, err error) {
 	if count == 0 || count > math.MaxUint64-a.next-a.step {
 		return 0, false, fmt.Errorf("%w: %d ids asked for at once", ErrInvalid, count)

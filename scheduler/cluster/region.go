@@ -25,8 +25,8 @@ type Believed struct {
 	Removed []uint64 // ids of regions from the past that the report's range took the place of
 }
 
-// RegionHeartbeat hears a report of a region's leader. Errors: ErrNotBootstrapped; ErrStale, which is everyday life after a split or a
-// change of leader; ErrInvalid.
+// RegionHeartbeat hears a report of a region's leader. Errors: ErrNotBootstrapped; ErrStale, which is everyday life
+// after a split or a change of leader; ErrInvalid.
 func (c *Cluster) RegionHeartbeat(info RegionInfo) (Believed, error) {
 	if !c.meta.Bootstrapped {
 		return Believed{}, ErrNotBootstrapped
@@ -40,8 +40,8 @@ func (c *Cluster) RegionHeartbeat(info RegionInfo) (Believed, error) {
 // RegionByKey returns the region that holds key, or false if none has been reported.
 func (c *Cluster) RegionByKey(key []byte) (RegionInfo, bool) { return c.regions.byKey(key) }
 
-// PreviousRegion returns the region that ends where the one that holds key begins. False at the start of the key space, and where
-// either has not been reported.
+// PreviousRegion returns the region that ends where the one that holds key begins. False at the start of the key
+// space, and where either has not been reported.
 func (c *Cluster) PreviousRegion(key []byte) (RegionInfo, bool) { return c.regions.previous(key) }
 
 // RegionByID returns the region with this id, or false.
@@ -49,8 +49,8 @@ func (c *Cluster) RegionByID(id uint64) (RegionInfo, bool) {
 	return found(c.regions.byID[id])
 }
 
-// ScanRegions returns the regions that overlap keys, in order, at most limit of them; a limit of 0 or less is none at all.
-// Where nothing was reported there are gaps.
+// ScanRegions returns the regions that overlap keys, in order, at most limit of them; a limit of 0 or less is none at
+// all. Where nothing was reported there are gaps.
 func (c *Cluster) ScanRegions(keys region.Range, limit int) []RegionInfo {
 	return c.regions.scan(keys, limit)
 }
@@ -83,7 +83,8 @@ func checkRegion(info RegionInfo) error {
 		}
 		for _, o := range r.Peers[:i] {
 			if o.ID == p.ID || o.StoreID == p.StoreID {
-				return fmt.Errorf("%w: peers %v and %v of region %d have an id or a store in common", ErrInvalid, o, p, r.ID)
+				return fmt.Errorf("%w: peers %v and %v of region %d have an id or a store in common", ErrInvalid, o,
+					p, r.ID)
 			}
 		}
 	}

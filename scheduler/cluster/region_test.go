@@ -14,7 +14,8 @@ import (
 
 const clusterID = 7
 
-// report is "id start-end confVer/version peer,peer leader term": "2 g-p 1/3 21,22 21 5". "." is no bound. Peer 21 stands on store 1.
+// report is "id start-end confVer/version peer,peer leader term": "2 g-p 1/3 21,22 21 5". "." is no bound. Peer 21
+// stands on store 1.
 func report(t *testing.T, text string) cluster.RegionInfo {
 	t.Helper()
 	var bounds, peers string

@@ -52,8 +52,9 @@ type StoreInfo struct {
 	LastMillis int64 // when it last reported, milliseconds since 1970 by the scheduler's clock; 0 = never
 }
 
-// PutStore lets a store join, or changes what is known of one that has joined: address, labels, version. Errors: ErrNotBootstrapped,
-// ErrTombstone, and ErrInvalid for an id of zero, an address that cannot be dialled, or one that another live store has.
+// PutStore lets a store join, or changes what is known of one that has joined: address, labels, version. Errors:
+// ErrNotBootstrapped, ErrTombstone, and ErrInvalid for an id of zero, an address that cannot be dialled, or one that
+// another live store has.
 func (c *Cluster) PutStore(s Store) (Change, error) {
 	if !c.meta.Bootstrapped {
 		return Change{}, ErrNotBootstrapped
@@ -102,7 +103,10 @@ func (c *Cluster) Store(id uint64) (StoreInfo, error) {
 
 // Stores returns all stores in the order of their ids, the removed ones among them.
 func (c *Cluster) Stores() []StoreInfo {
-	return slices.SortedFunc(maps.Values(c.stores), func(a, b StoreInfo) int { return cmp.Compare(a.Store.ID, b.Store.ID) })
+	return slices.SortedFunc(maps.Values(c.stores), func(a,
+		b StoreInfo) int {
+		return cmp.Compare(a.Store.ID, b.Store.ID)
+	})
 }
 
 // unknownStore carries the words by which TiKV's clients recognise the case.
@@ -115,14 +119,15 @@ func (c *Cluster) checkStore(s Store) error {
 		return fmt.Errorf("%w: store id 0 (ask AllocID for one)", ErrInvalid)
 	}
 	if _, port, err := net.SplitHostPort(s.Address); err != nil || port == "" || port == "0" {
-		return fmt.Errorf("%w: address %q of store %d cannot be dialled, it should be host:port", ErrInvalid, s.Address, s.ID)
+		return fmt.Errorf("%w: address %q of store %d cannot be dialled, it should be host:port", ErrInvalid,
+			s.Address, s.ID)
 	}
 	for _, o := range c.stores {
 		switch {
 		case o.Store.ID == s.ID && o.Store.State == Tombstone:
 			return fmt.Errorf("store %d: %w", s.ID, ErrTombstone)
 		case o.Store.ID != s.ID && o.Store.State != Tombstone && o.Store.Address == s.Address:
-			return fmt.Errorf("%w: store %d has the address %s already, so store %d cannot (was its data directory emptied?)",
+			return fmt.Errorf("%w: store %d has address %s, store %d can't have it (was a directory emptied?)",
 				ErrInvalid, o.Store.ID, s.Address, s.ID)
 		}
 	}

@@ -3,9 +3,9 @@
 //	tinykv scheduler record, format 1, crc32c 9a3f00c1, 117 bytes
 //	{"ClusterID":...}
 //
-// The first line says what the rest must be, so a file that is torn, flipped, foreign or newer is told from a good one, and a person
-// sees what it is. A file is replaced by writing beside it, syncing, renaming over it, and syncing the directory: at each moment the
-// name leads to the whole old record or the whole new one.
+// The first line says what the rest must be, so a file that is torn, flipped, foreign or newer is told from a good
+// one, and a person sees what it is. A file is replaced by writing beside it, syncing, renaming over it, and syncing
+// the directory: at each moment the name leads to the whole old record or the whole new one.
 
 package server
 
@@ -39,9 +39,9 @@ type DirStorage struct {
 	mu   sync.Mutex // one save at a time
 }
 
-// OpenDir opens the storage in dir, which is made if it does not exist. It refuses, with one line that names the file and says what to
-// do, a directory that is not writable, in use by another scheduler, or of another program, and records that are damaged or of a newer
-// version. Then nothing was changed.
+// OpenDir opens the storage in dir, which is made if it does not exist. It refuses, with one line that names the file
+// and says what to do, a directory that is not writable, in use by another scheduler, or of another program, and
+// records that are damaged or of a newer version. Then nothing was changed.
 func OpenDir(dir string) (*DirStorage, error) {
 	if err := checkOurs(dir); err != nil {
 		return nil, err
@@ -56,7 +56,8 @@ func OpenDir(dir string) (*DirStorage, error) {
 	return &DirStorage{dir: dir, lock: lock}, nil
 }
 
-// checkOurs refuses a directory that holds anything a scheduler would not have put there, or a record that cannot be trusted.
+// checkOurs refuses a directory that holds anything a scheduler would not have put there, or a record that cannot be
+// trusted.
 func checkOurs(dir string) error {
 	entries, err := os.ReadDir(dir)
 	switch {
@@ -68,7 +69,8 @@ func checkOurs(dir string) error {
 	for _, e := range entries {
 		name := strings.TrimSuffix(e.Name(), tempSuffix)
 		if name != lockName && !slices.Contains(recordNames, name) {
-			return fmt.Errorf("%s is not a scheduler's directory, it holds %s: choose another one, or an empty one", dir, e.Name())
+			return fmt.Errorf("%s is not a scheduler's directory, it holds %s: choose another one, or an empty one",
+				dir, e.Name())
 		}
 	}
 	for _, name := range recordNames {
@@ -134,11 +136,13 @@ func (d *DirStorage) Save(_ context.Context, name string, value []byte) error {
 		return fmt.Errorf("save %s: %w", name, fs.ErrClosed)
 	}
 	path := filepath.Join(d.dir, name)
-	head := fmt.Sprintf(recordMagic+"%d, crc32c %08x, %d bytes\n", recordFormat, crc32.Checksum(value, castagnoli), len(value))
+	head := fmt.Sprintf(recordMagic+"%d, crc32c %08x, %d bytes\n", recordFormat, crc32.Checksum(value, castagnoli),
+		len(value))
 	if err := writeSynced(path+tempSuffix, append([]byte(head), value...)); err != nil {
 		return fmt.Errorf("save %s: %w", path, err)
 	}
-	// From here on the name leads to the new record. It may be the old one again after a power cut, until the directory is synced.
+	// From here on the name leads to the new record. It may be the old one again after a power cut, until the
+	// directory is synced.
 	if err := os.Rename(path+tempSuffix, path); err != nil {
 		return fmt.Errorf("save %s: %w", path, err)
 	}

@@ -75,7 +75,8 @@ func TestADirectoryIsUsedByOneProcessAtATime(t *testing.T) {
 	openDir(t, dir)
 }
 
-// refuses checks that dir cannot be opened, that the error is one line with the words, and that nothing in dir has changed.
+// refuses checks that dir cannot be opened, that the error is one line with the words, and that nothing in dir has
+// changed.
 func refuses(t *testing.T, dir string, words ...string) {
 	t.Helper()
 	before := contents(t, dir)

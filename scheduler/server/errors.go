@@ -30,7 +30,7 @@ func (s *Server) checkCluster(h *pdpb.RequestHeader) error {
 	}
 	if h.GetClusterId() != s.clusterID {
 		return status.Error(codes.FailedPrecondition, fmt.Sprintf(
-			"mismatch cluster id, need %d but got %d: the caller is configured with the address of another cluster's scheduler",
+			"mismatch cluster id, need %d but got %d: the caller has the address of another cluster's scheduler",
 			s.clusterID, h.GetClusterId()))
 	}
 	return nil

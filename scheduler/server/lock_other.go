@@ -13,7 +13,8 @@ import (
 func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("cannot write to the scheduler's directory %s (%w): choose another one", filepath.Dir(path), err)
+		return nil, fmt.Errorf("cannot write to the scheduler's directory %s (%w): choose another one",
+			filepath.Dir(path), err)
 	}
 	return f, nil
 }

@@ -20,11 +20,13 @@ func (s *Server) GetMembers(context.Context, *pdpb.GetMembersRequest) (*pdpb.Get
 	return &pdpb.GetMembersResponse{Header: s.header(), Members: []*pdpb.Member{m}, Leader: m, EtcdLeader: m}, nil
 }
 
-// member is this server. Its id is made of what tells it from others, as etcd does it, so it is the same after a restart.
+// member is this server. Its id is made of what tells it from others, as etcd does it, so it is the same after a
+// restart.
 func (s *Server) member() *pdpb.Member {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%d/%s", s.clusterID, s.opts.Name)
-	return &pdpb.Member{Name: s.opts.Name, MemberId: h.Sum64() | 1, ClientUrls: s.opts.AdvertiseURLs, PeerUrls: s.opts.AdvertiseURLs}
+	return &pdpb.Member{Name: s.opts.Name, MemberId: h.Sum64() | 1, ClientUrls: s.opts.AdvertiseURLs,
+		PeerUrls: s.opts.AdvertiseURLs}
 }
 
 // GetClusterInfo says that everything is served here: there are no separate services for timestamps or scheduling.

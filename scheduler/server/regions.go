@@ -17,15 +17,17 @@ import (
 )
 
 const (
-	// defaultScanLimit is for a ScanRegions without a limit, maxScanLimit for one with an absurd one: about 10 MB of answer.
+	// defaultScanLimit is for a ScanRegions without a limit, maxScanLimit for one with an absurd one: about 10 MB of
+	// answer.
 	defaultScanLimit = 128
 	maxScanLimit     = 65536
-	// regionSaveInterval is how long reports are gathered before the regions are written: a burst of splits costs one write.
+	// regionSaveInterval is how long reports are gathered before the regions are written: a burst of splits costs one
+	// write.
 	regionSaveInterval = time.Second
 )
 
-// RegionHeartbeat hears the reports of a store's regions. An answer is sent only when there is something to do or to say; the
-// scheduler has no orders yet, so it speaks only about reports that can't be true.
+// RegionHeartbeat hears the reports of a store's regions. An answer is sent only when there is something to do or to
+// say; the scheduler has no orders yet, so it speaks only about reports that can't be true.
 func (s *Server) RegionHeartbeat(
 	stream grpc.BidiStreamingServer[pdpb.RegionHeartbeatRequest, pdpb.RegionHeartbeatResponse],
 ) error {
@@ -100,17 +102,26 @@ func (s *Server) saveRegions() error {
 
 // GetRegion returns the region that holds a key. Without one the answer is empty: ask again later.
 func (s *Server) GetRegion(_ context.Context, req *pdpb.GetRegionRequest) (*pdpb.GetRegionResponse, error) {
-	return s.lookup(req.GetHeader(), func() (cluster.RegionInfo, bool) { return s.cluster.RegionByKey(req.GetRegionKey()) })
+	return s.lookup(req.GetHeader(), func() (cluster.RegionInfo,
+		bool) {
+		return s.cluster.RegionByKey(req.GetRegionKey())
+	})
 }
 
 // GetPrevRegion returns the region before the one that holds a key: the next step of a scan backwards.
 func (s *Server) GetPrevRegion(_ context.Context, req *pdpb.GetRegionRequest) (*pdpb.GetRegionResponse, error) {
-	return s.lookup(req.GetHeader(), func() (cluster.RegionInfo, bool) { return s.cluster.PreviousRegion(req.GetRegionKey()) })
+	return s.lookup(req.GetHeader(), func() (cluster.RegionInfo,
+		bool) {
+		return s.cluster.PreviousRegion(req.GetRegionKey())
+	})
 }
 
 // GetRegionByID returns the region with an id. Without one the answer is empty.
 func (s *Server) GetRegionByID(_ context.Context, req *pdpb.GetRegionByIDRequest) (*pdpb.GetRegionResponse, error) {
-	return s.lookup(req.GetHeader(), func() (cluster.RegionInfo, bool) { return s.cluster.RegionByID(req.GetRegionId()) })
+	return s.lookup(req.GetHeader(), func() (cluster.RegionInfo,
+		bool) {
+		return s.cluster.RegionByID(req.GetRegionId())
+	})
 }
 
 func (s *Server) lookup(

@@ -1,4 +1,5 @@
-// The safe point of garbage collection: no transaction will ever read as of an earlier timestamp, so older versions may go.
+// The safe point of garbage collection: no transaction will ever read as of an earlier timestamp, so older versions
+// may go.
 
 package server
 
@@ -9,7 +10,8 @@ import (
 	"tinykv/proto/pdpb"
 )
 
-// safePoint only moves forward, and is durable before anybody hears of it: a store that collected garbage cannot take it back.
+// safePoint only moves forward, and is durable before anybody hears of it: a store that collected garbage cannot take
+// it back.
 type safePoint struct {
 	storage Storage
 	mu      sync.Mutex // held while writing: the calls come every few minutes

@@ -60,8 +60,9 @@ type Server struct {
 	flusher      sync.WaitGroup
 }
 
-// New loads what was saved, or begins a new cluster, and returns a server that does not listen yet. Errors are one line that says what
-// to do: an address that nobody can dial, a record that cannot be trusted, a disk that cannot be written.
+// New loads what was saved, or begins a new cluster, and returns a server that does not listen yet. Errors are one
+// line that says what to do: an address that nobody can dial, a record that cannot be trusted, a disk that cannot be
+// written.
 func New(opts Options) (*Server, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
@@ -134,7 +135,8 @@ func checkDialable(text string) error {
 		return fmt.Errorf("%q cannot be advertised to clients: it should be http://host:port", text)
 	}
 	if ip := net.ParseIP(u.Hostname()); ip != nil && ip.IsUnspecified() {
-		return fmt.Errorf("%q cannot be advertised to clients, nobody can dial %s: advertise an address of this machine", text, ip)
+		return fmt.Errorf("%q cannot be advertised to clients, nobody can dial %s: use an address of this machine",
+			text, ip)
 	}
 	return nil
 }
@@ -153,7 +155,8 @@ func (s *Server) Serve(lis net.Listener) error {
 	return nil
 }
 
-// Close ends all streams, lets calls in flight finish until ctx is done, and saves the regions. A second Close does nothing.
+// Close ends all streams, lets calls in flight finish until ctx is done, and saves the regions. A second Close does
+// nothing.
 func (s *Server) Close(ctx context.Context) error {
 	var err error
 	s.closeOnce.Do(func() {

@@ -66,7 +66,8 @@ func bootstrap(t *testing.T, r *running) {
 	res, err := r.Bootstrap(t.Context(), &pdpb.BootstrapRequest{
 		Header: header(),
 		Store:  &metapb.Store{Id: 1, Address: "kv:1"},
-		Region: &metapb.Region{Id: 2, RegionEpoch: &metapb.RegionEpoch{ConfVer: 1, Version: 1}, Peers: []*metapb.Peer{{Id: 3, StoreId: 1}}},
+		Region: &metapb.Region{Id: 2, RegionEpoch: &metapb.RegionEpoch{ConfVer: 1, Version: 1},
+			Peers: []*metapb.Peer{{Id: 3, StoreId: 1}}},
 	})
 	if err != nil || res.GetHeader().GetError() != nil {
 		t.Fatal(err, res)
@@ -75,11 +76,13 @@ func bootstrap(t *testing.T, r *running) {
 
 func TestMembersTellHowToReachTheLeader(t *testing.T) {
 	r := run(t, server.NewMemStorage())
-	res, err := r.GetMembers(t.Context(), &pdpb.GetMembersRequest{}) // no cluster id: that is what the caller wants to learn
+	// no cluster id: that is what the caller wants to learn
+	res, err := r.GetMembers(t.Context(), &pdpb.GetMembersRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(res.Members) != 1 || res.Members[0].Name == "" || res.Members[0].MemberId == 0 || res.Leader.GetClientUrls()[0] != url ||
+	if len(res.Members) != 1 || res.Members[0].Name == "" || res.Members[0].MemberId == 0 ||
+		res.Leader.GetClientUrls()[0] != url ||
 		res.Leader.MemberId != res.Members[0].MemberId || res.Header.ClusterId != 42 {
 		t.Errorf("%v", res)
 	}
@@ -132,7 +135,8 @@ func TestMistakesAboutTheClusterComeInTheHeader(t *testing.T) {
 		!strings.Contains(text, "not found") {
 		t.Errorf("an unknown store: %v, %v", store, err)
 	}
-	put, err := r.PutStore(t.Context(), &pdpb.PutStoreRequest{Header: header(), Store: &metapb.Store{Id: 9, Address: "nonsense"}})
+	put, err := r.PutStore(t.Context(), &pdpb.PutStoreRequest{Header: header(),
+		Store: &metapb.Store{Id: 9, Address: "nonsense"}})
 	if err != nil || put.Header.Error.GetType() != pdpb.ErrorType_INVALID_VALUE {
 		t.Errorf("an address that is none: %v, %v", put, err)
 	}
@@ -186,7 +190,8 @@ func TestTimestampsOfABatchEndAtTheAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		ts := res.Timestamp
-		if first := ts.Physical<<18 + ts.Logical - int64(count) + 1; first <= last || res.Count != count || ts.Logical < int64(count)-1 {
+		if first := ts.Physical<<18 + ts.Logical - int64(count) + 1; first <= last || res.Count != count ||
+			ts.Logical < int64(count)-1 {
 			t.Errorf("%d timestamps end at %v, the last before was %d", count, ts, last)
 		}
 		last = ts.Physical<<18 + ts.Logical
@@ -231,11 +236,13 @@ func TestScanFillsTheFieldsThatOldClientsRead(t *testing.T) {
 		want       int
 		complete   bool
 	}{
-		{"a", "h", 10, true, 2, true}, {"a", "h", 1, true, 0, false}, {"a", "h", 1, false, 1, true}, {"", "", 10, true, 3, true},
+		{"a", "h", 10, true, 2, true}, {"a", "h", 1, true, 0, false}, {"a", "h", 1, false, 1, true}, {"", "", 10,
+			true, 3, true},
 	} {
 		res, err := r.BatchScanRegions(t.Context(), &pdpb.BatchScanRegionsRequest{
 			Header: header(), Limit: q.limit, ContainAllKeyRange: q.all,
-			Ranges: []*pdpb.KeyRange{{StartKey: []byte(q.start), EndKey: []byte(q.end)}, {StartKey: []byte(q.start), EndKey: []byte(q.end)}},
+			Ranges: []*pdpb.KeyRange{{StartKey: []byte(q.start), EndKey: []byte(q.end)}, {StartKey: []byte(q.start),
+				EndKey: []byte(q.end)}},
 		})
 		if err != nil || len(res.Regions) != q.want || (res.Header.Error == nil) != q.complete {
 			t.Errorf("%+v: %v, %v", q, res, err)
@@ -260,10 +267,12 @@ func TestARestartKnowsAllThatWasAcknowledged(t *testing.T) {
 		if round == 0 {
 			bootstrap(t, r)
 		}
-		if store, err := r.GetStore(t.Context(), &pdpb.GetStoreRequest{Header: header(), StoreId: 1}); err != nil || store.Store.GetAddress() != "kv:1" {
+		if store, err := r.GetStore(t.Context(), &pdpb.GetStoreRequest{Header: header(), StoreId: 1}); err != nil ||
+			store.Store.GetAddress() != "kv:1" {
 			t.Errorf("store 1: %v, %v", store, err)
 		}
-		if reg, err := r.GetRegion(t.Context(), &pdpb.GetRegionRequest{Header: header()}); err != nil || reg.Region.GetId() != 2 {
+		if reg, err := r.GetRegion(t.Context(), &pdpb.GetRegionRequest{Header: header()}); err != nil ||
+			reg.Region.GetId() != 2 {
 			t.Errorf("region: %v, %v", reg, err)
 		}
 		next, err := r.AllocID(t.Context(), &pdpb.AllocIDRequest{Header: header()})
@@ -284,7 +293,8 @@ func TestARestartKnowsAllThatWasAcknowledged(t *testing.T) {
 			t.Errorf("safe point %d, want %d, %v", before.GetSafePoint(), safePoint, err)
 		}
 		for _, at := range []uint64{safePoint + 100, safePoint} { // the second is behind
-			after, err := r.UpdateGCSafePoint(t.Context(), &pdpb.UpdateGCSafePointRequest{Header: header(), SafePoint: at})
+			after, err := r.UpdateGCSafePoint(t.Context(), &pdpb.UpdateGCSafePointRequest{Header: header(),
+				SafePoint: at})
 			if err != nil || after.NewSafePoint != safePoint+100 {
 				t.Errorf("safe point %d, want %d, %v", after.GetNewSafePoint(), safePoint+100, err)
 			}
@@ -318,7 +328,8 @@ func TestWhatCannotBeMadeDurableDidNotHappen(t *testing.T) {
 	disk.err = errors.New("no space left")
 	_, err := r.Bootstrap(t.Context(), &pdpb.BootstrapRequest{
 		Header: header(), Store: &metapb.Store{Id: 1, Address: "kv:1"},
-		Region: &metapb.Region{Id: 2, RegionEpoch: &metapb.RegionEpoch{ConfVer: 1, Version: 1}, Peers: []*metapb.Peer{{Id: 3, StoreId: 1}}},
+		Region: &metapb.Region{Id: 2, RegionEpoch: &metapb.RegionEpoch{ConfVer: 1, Version: 1},
+			Peers: []*metapb.Peer{{Id: 3, StoreId: 1}}},
 	})
 	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("bootstrap: %v", err)
@@ -326,13 +337,16 @@ func TestWhatCannotBeMadeDurableDidNotHappen(t *testing.T) {
 	if _, err := r.AllocID(t.Context(), &pdpb.AllocIDRequest{Header: header()}); status.Code(err) != codes.Unavailable {
 		t.Errorf("AllocID: %v", err)
 	}
-	if _, err := r.UpdateGCSafePoint(t.Context(), &pdpb.UpdateGCSafePointRequest{Header: header(), SafePoint: 9}); status.Code(err) != codes.Unavailable {
+	if _, err := r.UpdateGCSafePoint(t.Context(), &pdpb.UpdateGCSafePointRequest{Header: header(),
+		SafePoint: 9}); status.Code(err) != codes.Unavailable {
 		t.Errorf("safe point: %v", err)
 	}
-	if yes, err := r.IsBootstrapped(t.Context(), &pdpb.IsBootstrappedRequest{Header: header()}); err != nil || yes.Bootstrapped {
+	if yes, err := r.IsBootstrapped(t.Context(), &pdpb.IsBootstrappedRequest{Header: header()}); err != nil ||
+		yes.Bootstrapped {
 		t.Errorf("bootstrapped: %v, %v", yes, err)
 	}
-	if got, err := r.GetGCSafePoint(t.Context(), &pdpb.GetGCSafePointRequest{Header: header()}); err != nil || got.SafePoint != 0 {
+	if got, err := r.GetGCSafePoint(t.Context(), &pdpb.GetGCSafePointRequest{Header: header()}); err != nil ||
+		got.SafePoint != 0 {
 		t.Errorf("safe point: %v, %v", got, err)
 	}
 	disk.err = nil
@@ -372,7 +386,8 @@ func TestCloseEndsStreamsAndRefusesWhatComesLater(t *testing.T) {
 }
 
 func TestAddressesThatNobodyCanDialAreNotAdvertised(t *testing.T) {
-	for _, u := range []string{"", "127.0.0.1:2379", "http://127.0.0.1", "http://127.0.0.1:0", "http://:2379", "http://0.0.0.0:2379",
+	for _, u := range []string{"", "127.0.0.1:2379", "http://127.0.0.1", "http://127.0.0.1:0", "http://:2379",
+		"http://0.0.0.0:2379",
 		"http://[::]:2379", "https://127.0.0.1:2379"} {
 		s, err := server.New(server.Options{Storage: server.NewMemStorage(), AdvertiseURLs: []string{u}})
 		if err == nil || !strings.Contains(err.Error(), "advertise") {
@@ -385,7 +400,8 @@ func TestAddressesThatNobodyCanDialAreNotAdvertised(t *testing.T) {
 func TestARecordThatIsNotUnderstoodEndsTheStart(t *testing.T) {
 	m := server.NewMemStorage()
 	_ = m.Save(t.Context(), "timestamp", []byte("{]"))
-	if _, err := server.New(server.Options{Storage: m, AdvertiseURLs: []string{url}}); err == nil || !strings.Contains(err.Error(), `"timestamp"`) {
+	if _, err := server.New(server.Options{Storage: m, AdvertiseURLs: []string{url}}); err == nil ||
+		!strings.Contains(err.Error(), `"timestamp"`) {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -13,10 +13,11 @@ import (
 	"tinykv/scheduler/cluster"
 )
 
-// Storage keeps named records. Each is replaced as a whole: after a crash Load returns the old one or the new one, never a mixture.
-// Methods may be called from any goroutine.
+// Storage keeps named records. Each is replaced as a whole: after a crash Load returns the old one or the new one,
+// never a mixture. Methods may be called from any goroutine.
 type Storage interface {
-	// Load returns the record, or ErrNoRecord if none of this name was saved. Another error means that it cannot be trusted: give up.
+	// Load returns the record, or ErrNoRecord if none of this name was saved. Another error means that it cannot be
+	// trusted: give up.
 	Load(ctx context.Context, name string) ([]byte, error)
 	// Save returns nil once value is durable under name. After an error either value may be found later.
 	Save(ctx context.Context, name string, value []byte) error
@@ -53,7 +54,8 @@ func load(ctx context.Context, s Storage, name string, value any) error {
 		return err
 	}
 	if err := json.Unmarshal(data, value); err != nil {
-		return fmt.Errorf("record %q of the scheduler is not understood (%v): it was written by another program or version", name, err)
+		return fmt.Errorf("record %q of the scheduler is not understood (%v): another program or version wrote it",
+			name, err)
 	}
 	return nil
 }
@@ -116,5 +118,6 @@ func (m *MemStorage) Save(_ context.Context, name string, value []byte) error {
 	return nil
 }
 
-// Close implements Storage. The records stay, as those of a disk would: the same MemStorage can be handed to the next Server.
+// Close implements Storage. The records stay, as those of a disk would: the same MemStorage can be handed to the next
+// Server.
 func (m *MemStorage) Close() error { return nil }

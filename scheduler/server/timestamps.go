@@ -111,8 +111,8 @@ func (s *Server) Tso(stream grpc.BidiStreamingServer[pdpb.TsoRequest, pdpb.TsoRe
 	})
 }
 
-// eachMessage calls handle for every message of a stream until the caller ends it, handle fails, or closing is closed. A stream would
-// otherwise hold up the end of the server for as long as its caller likes.
+// eachMessage calls handle for every message of a stream until the caller ends it, handle fails, or closing is
+// closed. A stream would otherwise hold up the end of the server for as long as its caller likes.
 func eachMessage[Req, Res any](
 	closing <-chan struct{}, stream grpc.BidiStreamingServer[Req, Res], handle func(*Req) error,
 ) error {

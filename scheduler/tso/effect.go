@@ -43,8 +43,8 @@ var (
 	ErrBusy = errors.New("too many requests wait for timestamps, retry later")
 	// ErrStorage: the bound could not be made durable. Retry; when it persists, look after the scheduler's disk.
 	ErrStorage = errors.New("the bound of timestamps could not be made durable")
-	// ErrStopped: this scheduler no longer hands out timestamps. Find the leader and ask there. The text is one that TiKV's
-	// clients recognise as the order to do so.
+	// ErrStopped: this scheduler no longer hands out timestamps. Find the leader and ask there. The text is one that
+	// TiKV's clients recognise as the order to do so.
 	ErrStopped = errors.New("not leader: timestamps are not served here any more")
 	// ErrExhausted: physical time has reached MaxPhysical. The clock, or the saved bound, is wrong by a thousand years.
 	ErrExhausted = errors.New("timestamps are used up: the clock or the saved bound is in the year 3084")

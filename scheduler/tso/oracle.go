@@ -10,8 +10,8 @@ import (
 const (
 	// MaxCount is the most timestamps one request may ask for: all of one millisecond, for a grant never spans two.
 	MaxCount = MaxLogical + 1
-	// DefaultWindowMillis is how far ahead the bound is made durable: one write in one and a half seconds under load, and a
-	// restart that moves physical time ahead by no more than three seconds. What PD uses.
+	// DefaultWindowMillis is how far ahead the bound is made durable: one write in one and a half seconds under load,
+	// and a restart that moves physical time ahead by no more than three seconds. What PD uses.
 	DefaultWindowMillis = 3000
 	// maxWaiting bounds the requests that wait for the disk. Clients batch, so it is never reached in good health.
 	maxWaiting = 1 << 16
@@ -43,8 +43,9 @@ type request struct {
 	count uint32
 }
 
-// New returns an Oracle that continues where the ones before it left off. saved is the greatest bound that any Persist of theirs
-// may have made durable, 0 if there was none. Negative ones count as 0. Nothing is granted before a bound of its own is durable.
+// New returns an Oracle that continues where the ones before it left off. saved is the greatest bound that any
+// Persist of theirs may have made durable, 0 if there was none. Negative ones count as 0. Nothing is granted before a
+// bound of its own is durable.
 func New(saved int64, opts Options) *Oracle {
 	if opts.WindowMillis <= 0 {
 		opts.WindowMillis = DefaultWindowMillis
@@ -53,8 +54,8 @@ func New(saved int64, opts Options) *Oracle {
 	return &Oracle{window: opts.WindowMillis, physical: saved, saved: saved}
 }
 
-// Request asks for count timestamps at the time now, in milliseconds since 1970. The id is the driver's, returned in the answer.
-// The answer is among the effects returned here or by a later call.
+// Request asks for count timestamps at the time now, in milliseconds since 1970. The id is the driver's, returned in
+// the answer. The answer is among the effects returned here or by a later call.
 func (o *Oracle) Request(now int64, id uint64, count uint32) []Effect {
 	switch {
 	case o.stopped:
@@ -79,28 +80,28 @@ func (o *Oracle) Persisted(now int64) []Effect {
 	return o.serve()
 }
 
-// PersistFailed tells that the bound of the last Persist may not be durable. Whoever waited for it is refused with ErrStorage;
-// the next request tries again.
+// PersistFailed tells that the bound of the last Persist may not be durable. Whoever waited for it is refused with
+// ErrStorage; the next request tries again.
 func (o *Oracle) PersistFailed(err error) []Effect {
 	if o.saving == 0 || o.stopped {
 		return nil
 	}
-	// The disk may hold the old bound or the new one. Both are above all that was granted, so both are a good start for whoever
-	// loads it; we go on with the old one.
+	// The disk may hold the old bound or the new one. Both are above all that was granted, so both are a good start
+	// for whoever loads it; we go on with the old one.
 	o.saving = 0
 	return o.refuseWaiting(fmt.Errorf("%w: %w", ErrStorage, err))
 }
 
-// Stop ends it: whoever waits, and every request from now on, is refused with ErrStopped. For a leader that is one no more, or a
-// server that shuts down. To serve again, load the saved bound and make a New one.
+// Stop ends it: whoever waits, and every request from now on, is refused with ErrStopped. For a leader that is one no
+// more, or a server that shuts down. To serve again, load the saved bound and make a New one.
 func (o *Oracle) Stop() []Effect {
 	o.stopped = true
 	return o.refuseWaiting(ErrStopped)
 }
 
-// followClock moves the position to the wall clock if that is ahead. A clock that went back is not followed, nor is an absurd one.
-// While a bound is on its way to the disk the position stays below it: if it ran ahead with the clock, a disk slower than the
-// window would find every bound outdated on arrival, and nobody would be served again (T5).
+// followClock moves the position to the wall clock if that is ahead. A clock that went back is not followed, nor is
+// an absurd one. While a bound is on its way to the disk the position stays below it: if it ran ahead with the clock,
+// a disk slower than the window would find every bound outdated on arrival, and nobody would be served again (T5).
 func (o *Oracle) followClock(now int64) {
 	if now > MaxPhysical {
 		return
@@ -113,7 +114,8 @@ func (o *Oracle) followClock(now int64) {
 	}
 }
 
-// serve grants what fits below the durable bound, in order of arrival, and asks for a new bound when the window gets short.
+// serve grants what fits below the durable bound, in order of arrival, and asks for a new bound when the window gets
+// short.
 func (o *Oracle) serve() []Effect {
 	var effects []Effect
 	served := 0

@@ -190,7 +190,8 @@ func TestTheEndOfTimeIsRefusedAndNotWrappedAround(t *testing.T) {
 	script(t, tso.New(tso.MaxPhysical, tso.Options{}), fmt.Sprintf(`
 		ask 1 1 262144  -> persist %d
 		durable 1       -> grant 1 %d.0..%d.262143
-		ask 1 2 1       -> refuse 2 exhausted`, int64(tso.MaxPhysical)+1, int64(tso.MaxPhysical), int64(tso.MaxPhysical)))
+		ask 1 2 1       -> refuse 2 exhausted`,
+		int64(tso.MaxPhysical)+1, int64(tso.MaxPhysical), int64(tso.MaxPhysical)))
 	script(t, tso.New(1<<62, tso.Options{}), `ask 1 1 1 -> refuse 1 exhausted`)
 }
 

@@ -1,5 +1,5 @@
-// A seeded world: a clock that jumps, a disk that is slow and fails either way, crashes and stops at any point. After every step
-// the invariants of the package's page are checked.
+// A seeded world: a clock that jumps, a disk that is slow and fails either way, crashes and stops at any point. After
+// every step the invariants of the package's page are checked.
 
 package tso_test
 
@@ -51,7 +51,8 @@ const (
 	numEvents
 )
 
-var eventNames = [numEvents]string{"a grant", "a refusal", "a crash during a persist", "a failed persist that was durable",
+var eventNames = [numEvents]string{"a grant", "a refusal", "a crash during a persist",
+	"a failed persist that was durable",
 	"a clock going back", "a clock jumping ahead", "a logical part that overflows"}
 
 type world struct {

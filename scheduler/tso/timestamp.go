@@ -10,8 +10,8 @@ const LogicalBits = 18
 const (
 	// MaxLogical is the largest logical part.
 	MaxLogical = 1<<LogicalBits - 1
-	// MaxPhysical is the largest physical part, in milliseconds since 1970: the year 3084. With it a timestamp's number is still
-	// positive as a signed 64-bit integer, which is what many programs will store it in.
+	// MaxPhysical is the largest physical part, in milliseconds since 1970: the year 3084. With it a timestamp's
+	// number is still positive as a signed 64-bit integer, which is what many programs will store it in.
 	MaxPhysical = 1<<45 - 1
 )
 

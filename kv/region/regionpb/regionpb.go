@@ -1,5 +1,5 @@
-// Package regionpb translates the facts about a region between values and the messages of the wire. It is for the edges: servers and
-// clients. Everything behind them works with the values of package region.
+// Package regionpb translates the facts about a region between values and the messages of the wire. It is for the
+// edges: servers and clients. Everything behind them works with the values of package region.
 //
 // What it leaves out: the roles of peers other than voter, until membership has learners.
 package regionpb
@@ -21,7 +21,8 @@ func FromRegion(r region.Region) *metapb.Region {
 	return m
 }
 
-// ToRegion makes the value. It shares the bytes of the keys with m. A nil message gives the zero value; nothing is validated.
+// ToRegion makes the value. It shares the bytes of the keys with m. A nil message gives the zero value; nothing is
+// validated.
 func ToRegion(m *metapb.Region) region.Region {
 	r := region.Region{
 		ID:    m.GetId(),

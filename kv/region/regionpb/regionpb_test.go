@@ -15,7 +15,8 @@ func TestARegionSurvivesTheWire(t *testing.T) {
 	for _, r := range []region.Region{
 		{},
 		{
-			ID: 7, Range: region.Range{Start: []byte("a"), End: []byte("b\x00")}, Epoch: region.Epoch{ConfVer: 3, Version: 9},
+			ID: 7, Range: region.Range{Start: []byte("a"), End: []byte("b\x00")}, Epoch: region.Epoch{ConfVer: 3,
+				Version: 9},
 			Peers: []region.Peer{{ID: 11, StoreID: 1}, {ID: 12, StoreID: 2}},
 		},
 	} {
