@@ -7,7 +7,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/pingcap/log"
 	"github.com/tikv/client-go/v2/rawkv"
@@ -52,10 +54,16 @@ func start(t *testing.T, engine string) *process.Server {
 	return startWith(t, process.Options{Dir: t.TempDir(), Engine: engine})
 }
 
+// startWith runs a server as the options say until the test ends. If they name addresses, these may be taken for a
+// moment, by an outgoing connection of anybody's that got the free port as its own; then it tries again.
 func startWith(t *testing.T, o process.Options) *process.Server {
 	t.Helper()
 	// Not the test's context: that one ends before the cleanup in which the server is stopped.
 	server, err := process.Start(context.Background(), binary, o)
+	for tries := 0; err != nil && strings.Contains(err.Error(), "in use") && tries < 20; tries++ {
+		time.Sleep(250 * time.Millisecond)
+		server, err = process.Start(context.Background(), binary, o)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
