@@ -163,6 +163,8 @@ func TestClosedThingsRefuse(t *testing.T) {
 	_, err = e.Snapshot()
 	closed("Snapshot()", err)
 	closed(`Write{put default "a"="2"}`, e.Write(batchOf(put(engine.Default, "a", "2")), engine.Buffered))
+	_, err = e.ApproximateSize(engine.Default, nil, nil)
+	closed("ApproximateSize(default)", err)
 	closed("Close() a second time", e.Close())
 	d.reopen()
 	s = d.snapshot()

@@ -266,6 +266,10 @@ func TestLimitsAreRefusedWithNames(t *testing.T) {
 		d.broken("an error that is engine.ErrUnknownCF", value(nil, err))
 	}
 	s.close()
+	if _, err := d.e.ApproximateSize(engine.CF(9), nil, nil); !errors.Is(err, engine.ErrUnknownCF) {
+		d.say("ApproximateSize(CF(9))")
+		d.broken("an error that is engine.ErrUnknownCF", value(nil, err))
+	}
 
 	// A refusal is no failure of the disk: the engine goes on.
 	if err := d.try(engine.Synced, good); err != nil {

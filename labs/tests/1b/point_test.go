@@ -77,6 +77,32 @@ func TestColumnFamiliesByName(t *testing.T) {
 	d.yields(query{cf: "write", limit: 10})
 	d.has("", "k", "in ")
 	d.has("lock", "m", "2")
+
+	d.say(`RawDelete(lock, "m")`)
+	r, err := d.kv.RawDelete(d.ctx(), &kvrpcpb.RawDeleteRequest{Cf: "lock", Key: []byte("m")})
+	d.fine(troubleOf(r, err))
+	d.lacks("lock", "m")
+	d.say(`RawCompareAndSwap(lock, "k": if missing then "swapped")`)
+	cas, err := d.kv.RawCompareAndSwap(d.ctx(), &kvrpcpb.RawCASRequest{Cf: "lock", Key: []byte("k"),
+		PreviousNotExist: true, Value: []byte("swapped"), Ttl: 1000})
+	d.fine(troubleOf(cas, err))
+	if !cas.GetSucceed() {
+		d.broken("succeed true: the key is missing in lock", "succeed false")
+	}
+	d.has("lock", "k", "swapped")
+	d.has("", "k", "in ")
+	for cf, has := range map[string]bool{"lock": true, "default": false} {
+		d.say(`RawGetKeyTTL(%s, "k")`, cf)
+		r, err := d.kv.RawGetKeyTTL(d.ctx(), &kvrpcpb.RawGetKeyTTLRequest{Cf: cf, Key: []byte("k")})
+		d.fine(troubleOf(r, err))
+		if r.GetNotFound() || r.GetTtl() > 0 != has {
+			d.broken(fmt.Sprintf("found, with a time to live: %v", has), fmt.Sprint(r))
+		}
+	}
+	d.say("RawBatchScan(lock, everything)")
+	rs, err := d.kv.RawBatchScan(d.ctx(), &kvrpcpb.RawBatchScanRequest{Cf: "lock", Ranges: []*kvrpcpb.KeyRange{{}}, EachLimit: 9})
+	d.fine(troubleOf(rs, err))
+	d.same([]pair{{"k", "swapped"}}, plain(rs.GetKvs()))
 }
 
 func TestBatchGetAnswersInOrder(t *testing.T) {

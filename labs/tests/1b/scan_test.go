@@ -196,5 +196,10 @@ func TestBatchScanTakesEachRange(t *testing.T) {
 	r, err = d.kv.RawBatchScan(d.ctx(), &kvrpcpb.RawBatchScanRequest{Ranges: ranges, EachLimit: 1})
 	d.fine(troubleOf(r, err))
 	d.same([]pair{b, h, dd}, plain(r.GetKvs()))
+	d.say(`RawBatchScan([a,e) [b,z), each_limit 2, reverse, key_only)`)
+	ranges = []*kvrpcpb.KeyRange{{StartKey: []byte("e"), EndKey: []byte("a")}, {StartKey: []byte("z"), EndKey: []byte("b")}}
+	r, err = d.kv.RawBatchScan(d.ctx(), &kvrpcpb.RawBatchScanRequest{Ranges: ranges, EachLimit: 2, Reverse: true, KeyOnly: true})
+	d.fine(troubleOf(r, err))
+	d.same([]pair{{"d", ""}, {"b", ""}, {"h", ""}, {"f", ""}}, plain(r.GetKvs()))
 	d.settled()
 }

@@ -53,7 +53,7 @@ func TestBatchCommandsAnswersEachRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.say("BatchCommands: one frame with each raw request that a frame can carry, and ids that are no row of numbers")
-	ids := []uint64{900, 3, 77, 1 << 60, 5, 42, 6, 8, 1000, 11}
+	ids := []uint64{900, 3, 77, 1 << 60, 5, 42, 6, 8, 1000, 11, 12, 13}
 	got := d.frame(stream, ids, []*request{
 		{Cmd: &tikvpb.BatchCommandsRequest_Request_RawGet{RawGet: &kvrpcpb.RawGetRequest{Key: []byte("a")}}},
 		{Cmd: &tikvpb.BatchCommandsRequest_Request_RawGet{RawGet: &kvrpcpb.RawGetRequest{Key: []byte("missing")}}},
@@ -65,8 +65,11 @@ func TestBatchCommandsAnswersEachRequest(t *testing.T) {
 		{Cmd: &tikvpb.BatchCommandsRequest_Request_RawScan{RawScan: &kvrpcpb.RawScanRequest{EndKey: []byte("c"), Limit: 5}}},
 		{Cmd: &tikvpb.BatchCommandsRequest_Request_RawDeleteRange{RawDeleteRange: &kvrpcpb.RawDeleteRangeRequest{StartKey: []byte("z")}}},
 		{Cmd: &tikvpb.BatchCommandsRequest_Request_RawPut{RawPut: &kvrpcpb.RawPutRequest{Key: nil, Value: []byte("no key")}}},
+		{Cmd: &tikvpb.BatchCommandsRequest_Request_RawBatchScan{RawBatchScan: &kvrpcpb.RawBatchScanRequest{
+			Ranges: []*kvrpcpb.KeyRange{{StartKey: []byte("a"), EndKey: []byte("b")}}, EachLimit: 3}}},
+		{Cmd: &tikvpb.BatchCommandsRequest_Request_Empty{Empty: &tikvpb.BatchCommandsEmptyRequest{TestId: 21}}},
 	})
-	type check struct {
+	type check struct { // what must hold for the answer under an id
 		id    uint64
 		what  string
 		right bool
@@ -81,6 +84,8 @@ func TestBatchCommandsAnswersEachRequest(t *testing.T) {
 		{6, "RawBatchDelete: no error", got[6].GetRawBatchDelete() != nil && !troubleOf(got[6].GetRawBatchDelete(), nil).any()},
 		{8, `RawScan: "a"="1" "b"=""`, list(plain(got[8].GetRawScan().GetKvs())) == list([]pair{{"a", "1"}, {"b", ""}})},
 		{1000, "RawDeleteRange: no error", got[1000].GetRawDeleteRange() != nil && !troubleOf(got[1000].GetRawDeleteRange(), nil).any()},
+		{12, `RawBatchScan: "a"="1"`, list(plain(got[12].GetRawBatchScan().GetKvs())) == list([]pair{{"a", "1"}})},
+		{13, "Empty: test_id 21", got[13].GetEmpty().GetTestId() == 21},
 		{11, "RawPut: an error, the key is empty", got[11].GetRawPut() != nil && troubleOf(got[11].GetRawPut(), nil).any()},
 	} {
 		if !c.right {

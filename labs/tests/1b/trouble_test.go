@@ -10,6 +10,7 @@ import (
 	"tinykv/kv/engine"
 	"tinykv/kv/raw"
 	"tinykv/kv/region"
+	"tinykv/proto/errorpb"
 	"tinykv/proto/kvrpcpb"
 )
 
@@ -258,6 +259,39 @@ func TestRegionErrorsAreToldAsSuch(t *testing.T) {
 			d.broken("either a region_error or an error, not both: an error is final", tr.text)
 		}
 		d.settled()
+	}
+	// Each kind has a field of its own, by which the client knows what to do.
+	for _, c := range []struct {
+		err  error
+		kind string
+		told func(e *errorpb.Error) bool
+	}{
+		{&region.NotLeaderError{RegionID: 3}, "not_leader{region_id 3}, without a leader",
+			func(e *errorpb.Error) bool {
+				return e.GetNotLeader().GetRegionId() == 3 && e.GetNotLeader().GetLeader().GetId() == 0
+			}},
+		{&region.EpochNotMatchError{Current: []region.Region{{ID: 7}, {ID: 8}}}, "epoch_not_match with the two current regions",
+			func(e *errorpb.Error) bool { return len(e.GetEpochNotMatch().GetCurrentRegions()) == 2 }},
+		{&region.KeyNotInRegionError{Key: []byte("a"), RegionID: 5}, "key_not_in_region{key a, region_id 5}",
+			func(e *errorpb.Error) bool {
+				return string(e.GetKeyNotInRegion().GetKey()) == "a" && e.GetKeyNotInRegion().GetRegionId() == 5
+			}},
+		{&region.StoreNotMatchError{Requested: 1, Actual: 2}, "store_not_match{1, 2}",
+			func(e *errorpb.Error) bool {
+				return e.GetStoreNotMatch().GetRequestStoreId() == 1 && e.GetStoreNotMatch().GetActualStoreId() == 2
+			}},
+		{&region.BusyError{Reason: "test"}, "server_is_busy", func(e *errorpb.Error) bool { return e.GetServerIsBusy() != nil }},
+		{fmt.Errorf("snapshot: %w", engine.ErrClosed), "server_is_busy: the store is stopping",
+			func(e *errorpb.Error) bool { return e.GetServerIsBusy() != nil }},
+		{&region.StaleCommandError{}, "stale_command", func(e *errorpb.Error) bool { return e.GetStaleCommand() != nil }},
+	} {
+		d.store.snapErr = c.err
+		d.say("RawGet(\"a\"), while the storage says: %v", c.err)
+		r, err := d.kv.RawGet(d.ctx(), &kvrpcpb.RawGetRequest{Key: []byte("a")})
+		d.store.snapErr = nil
+		if tr := troubleOf(r, err); tr.region == nil || !c.told(tr.region) || tr.text != "" {
+			d.broken("region_error: "+c.kind, tr.String())
+		}
 	}
 	// The storage may also notice at the end, when it writes.
 	for _, c := range writes {
