@@ -60,12 +60,14 @@ func newCommand() *cobra.Command {
 func run(ctx context.Context, addr, advertise, dir, name string) (err error) {
 	lis, err := net.Listen("tcp", addr)
 	if err != nil {
-		return fmt.Errorf("cannot listen on %s (%w), is another one running? Choose another --addr; port 0 is any free one",
-			addr, err)
+		return fmt.Errorf("%w: is another one running? Choose another --addr; port 0 means any free one", err)
 	}
 	defer lis.Close()
 	if advertise == "" {
 		advertise = lis.Addr().String()
+	}
+	if err := server.CheckURL("http://" + advertise); err != nil {
+		return fmt.Errorf("%w, and say it with --advertise-addr", err)
 	}
 	storage, err := server.OpenDir(dir)
 	if err != nil {

@@ -7,9 +7,9 @@ import "errors"
 // Why something is refused. Test with errors.Is; the text around them says what was attempted.
 var (
 	// ErrNotBootstrapped: there is no cluster yet. The first store creates it with Bootstrap; everybody else retries.
-	ErrNotBootstrapped = errors.New("cluster is not bootstrapped")
+	ErrNotBootstrapped = errors.New("the cluster is not bootstrapped: no store has joined yet, start one")
 	// ErrBootstrapped: somebody was first. Join what is there: PutStore.
-	ErrBootstrapped = errors.New("cluster is already bootstrapped")
+	ErrBootstrapped = errors.New("the cluster is bootstrapped already")
 	// ErrUnknownStore: no store has this id. A store that hears this about itself talks to the wrong scheduler, or
 	// never called PutStore.
 	ErrUnknownStore = errors.New("store not found")

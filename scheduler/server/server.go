@@ -107,7 +107,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, errors.New("a scheduler needs a URL to advertise, such as http://127.0.0.1:2379")
 	}
 	for _, u := range o.AdvertiseURLs {
-		if err := checkDialable(u); err != nil {
+		if err := CheckURL(u); err != nil {
 			return o, err
 		}
 	}
@@ -128,8 +128,9 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// checkDialable refuses a URL under which nobody can be reached. Clients dial every one they are told.
-func checkDialable(text string) error {
+// CheckURL refuses a URL that must not be advertised, because nobody can be reached under it: clients dial every one
+// they are told. The error is one line that says what to do.
+func CheckURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.Port() == "" || u.Port() == "0" {
 		return fmt.Errorf("%q cannot be advertised to clients: it should be http://host:port", text)
