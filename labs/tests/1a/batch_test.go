@@ -80,6 +80,7 @@ func TestBatchCanBeWrittenAgain(t *testing.T) {
 }
 
 func TestDeleteRangeIsHalfOpen(t *testing.T) {
+	d := open(t, inOrder)
 	five := []pair{{"a", "1"}, {"b", "2"}, {"c", "3"}, {"d", "4"}, {"e", "5"}}
 	for _, c := range []struct {
 		start, end string
@@ -98,10 +99,11 @@ func TestDeleteRangeIsHalfOpen(t *testing.T) {
 		{"e", "f", "abcd"},
 		{"\xff", "", "abcde"},
 	} {
-		d := open(t, inOrder)
+		var fill []engine.Op
 		for _, p := range five {
-			d.write(put(engine.Default, p.k, p.v), put(engine.Lock, p.k, "lock"), put(engine.Write, p.k, "write"))
+			fill = append(fill, put(engine.Default, p.k, p.v), put(engine.Lock, p.k, "lock"), put(engine.Write, p.k, "write"))
 		}
+		d.write(fill...)
 		d.write(delRange(engine.Default, c.start, c.end))
 		s := d.snapshot()
 		var left, lock, write []pair
@@ -115,7 +117,6 @@ func TestDeleteRangeIsHalfOpen(t *testing.T) {
 		s.holds(engine.Lock, "", "", lock...)
 		s.holds(engine.Write, "", "", write...)
 		s.close()
-		d.close()
 	}
 }
 
