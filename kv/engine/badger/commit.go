@@ -26,7 +26,8 @@ import (
 var sequenceKey = []byte{0xff}
 
 // errSwallowed: badger said that a commit succeeded, but what was committed can't be read.
-var errSwallowed = errors.New("the commit was lost: badger could not write or sync its log (is the disk full or failing?)")
+var errSwallowed = errors.New(
+	"the commit was lost: badger could not write or sync its log (is the disk full or failing?)")
 
 // errHanging: a commit did not end in time.
 var errHanging = errors.New("the commit does not end: badger's writer has stopped, or the disk takes too long")

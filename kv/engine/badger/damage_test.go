@@ -48,7 +48,8 @@ func TestCrashWhileMaking(t *testing.T) {
 				}
 				var b engine.Batch
 				b.Put(engine.Default, []byte("k"), []byte("v"))
-				if err := errors.Join(e.Write(&b, engine.Synced), os.RemoveAll(dir), os.CopyFS(dir, os.DirFS(image))); err != nil {
+				if err := errors.Join(e.Write(&b, engine.Synced), os.RemoveAll(dir), os.CopyFS(dir,
+					os.DirFS(image))); err != nil {
 					t.Fatal(err)
 				}
 				_ = e.Close()

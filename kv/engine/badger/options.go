@@ -24,6 +24,7 @@ type Options struct {
 
 // ErrNoCgo is what Open answers in a program that was built without cgo: badger needs a C compiler for its
 // compression. Install one and build with CGO_ENABLED=1, or choose another engine.
-var ErrNoCgo = errors.New("badger: built without cgo: install a C compiler and build with CGO_ENABLED=1, or use --engine pebble")
+var ErrNoCgo = errors.New(
+	"badger: built without cgo: install a C compiler and build with CGO_ENABLED=1, or use --engine pebble")
 
 func noCgo(dir string) error { return fmt.Errorf("open %s: %w", dir, ErrNoCgo) }

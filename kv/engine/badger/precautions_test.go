@@ -111,7 +111,8 @@ func TestOldSnapshotFindsItsKeys(t *testing.T) {
 			missed++
 		}
 		if got, err := s.Get(engine.Default, key(i)); err != nil || string(got) != "old" {
-			t.Fatalf("Get(%q) in a snapshot from before %d overwrites: got %q and %v, want \"old\"", key(i), rounds, got, err)
+			t.Fatalf("Get(%q) in a snapshot from before %d overwrites: got %q and %v, want \"old\"",
+				key(i), rounds, got, err)
 		}
 	}
 	t.Logf("badger's own point get missed %d of %d keys", missed, keys)
@@ -275,7 +276,8 @@ func fillPipe(t *testing.T, w *os.File) {
 	}
 }
 
-// TestTraceOfADeletedTable leaves what a kill leaves that comes while badger removes a table: it is empty, and not in use.
+// TestTraceOfADeletedTable leaves what a kill leaves that comes while badger removes a table: it is empty, and not
+// in use.
 func TestTraceOfADeletedTable(t *testing.T) {
 	dir := t.TempDir()
 	e, err := Open(dir, Options{NoCompaction: true})

@@ -77,8 +77,8 @@ func tablesOf(m *badger.Manifest) map[string]bool {
 	return names
 }
 
-// writeSums notes all files of a store that was just closed; tables whose sums are known are not read again. Tables that
-// are not in use any more, which badger leaves behind at Close, are removed.
+// writeSums notes all files of a store that was just closed; tables whose sums are known are not read again. Tables
+// that are not in use any more, which badger leaves behind at Close, are removed.
 func writeSums(dir string, known sums.Sums) error {
 	d, all := sums.OSDir(dir), sums.Sums{Clean: true}
 	m, err := verifyManifest(dir)
@@ -168,7 +168,8 @@ func lockDir(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("open %s: can't write there: %w", dir, err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w: stop the process that has it open", dir, engine.ErrInUse), f.Close())
+		f.Close()
+		return nil, fmt.Errorf("open %s: %w: stop the process that has it open", dir, engine.ErrInUse)
 	}
 	return f, nil
 }

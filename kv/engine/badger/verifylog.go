@@ -3,10 +3,13 @@
 // Checking the value log, badger's log of transactions, after a crash: which of its ends is torn, and which is damaged.
 //
 //	entry   ┌──────────┬────────┬────────┬────────┬───────────┬─────┬───────┬────────────┐
-//	        │ ^meta u8 │ klen   │ vlen   │ ulen   │ user meta │ key │ value │ crc32c     │   numbers big-endian, u32 but ulen u8;
-//	        │          │ u32    │ u32    │ u8     │           │     │       │ u32        │   a first byte of 0: no entry
+//	        │ ^meta u8 │ klen   │ vlen   │ ulen   │ user meta │ key │ value │ crc32c     │
+//	        │          │ u32    │ u32    │ u8     │           │     │       │ u32        │
 //	        └──────────┴────────┴────────┴────────┴───────────┴─────┴───────┴────────────┘
-//	transaction    entries with bit 6 of meta, then one with bit 7 whose key is "!badger!txn"; keys end in 2^64-1-timestamp
+//	transaction    entries with bit 6 of meta, then one with bit 7 whose key is "!badger!txn";
+//	               keys end in 2^64-1-timestamp
+//
+// Numbers are big-endian. A first byte of 0 means that there is no entry.
 //
 // The engine commits one transaction at a time and syncs it before the next. So at most one transaction can be
 // torn: if behind a bad entry there is the end of another, later transaction, the bad one had been durable, and the

@@ -21,16 +21,18 @@ var batchCases = []Case{
 		w.write(engine.Buffered, del("a"), put("a", "5"), del("a"), put("a", "6"))
 		w.wantPairs(engine.Default, "a=6")
 	}},
-	{"batch_order_with_ranges", "a range delete in a batch removes what the batch put before it and not what it puts after it", func(w *world) {
-		w.write(engine.Buffered, put("a", "1"), put("c", "1"), put("e", "1"))
-		w.write(engine.Buffered, put("b", "2"), put("c", "2"), delRange("a", "d"), put("c", "3"))
-		w.wantPairs(engine.Default, "c=3", "e=1")
-		w.write(engine.Buffered, delRange("", ""), put("z", "9"), delRange("x", "y"))
-		w.wantPairs(engine.Default, "z=9")
-	}},
+	{"batch_order_with_ranges",
+		"a range delete in a batch removes what the batch put before it and not what it puts after it", func(w *world) {
+			w.write(engine.Buffered, put("a", "1"), put("c", "1"), put("e", "1"))
+			w.write(engine.Buffered, put("b", "2"), put("c", "2"), delRange("a", "d"), put("c", "3"))
+			w.wantPairs(engine.Default, "c=3", "e=1")
+			w.write(engine.Buffered, delRange("", ""), put("z", "9"), delRange("x", "y"))
+			w.wantPairs(engine.Default, "z=9")
+		}},
 	{"batch_across_families", "a batch may touch several families and is still one", func(w *world) {
 		w.write(engine.Synced, putIn(engine.Lock, "k", "l"), putIn(engine.Default, "k", "d"))
-		w.write(engine.Synced, engine.Op{Kind: engine.OpDelete, CF: engine.Lock, Key: []byte("k")}, putIn(engine.Write, "k", "w"))
+		w.write(engine.Synced, engine.Op{Kind: engine.OpDelete, CF: engine.Lock, Key: []byte("k")},
+			putIn(engine.Write, "k", "w"))
 		w.wantPairs(engine.Default, "k=d")
 		w.wantPairs(engine.Lock)
 		w.wantPairs(engine.Write, "k=w")
@@ -39,7 +41,8 @@ var batchCases = []Case{
 		w.put("a", "1")
 		w.wantErr(w.tryWrite(engine.Synced, put("a", "2"), put("b", "2"), del("c"), put("", "x")), engine.ErrEmptyKey)
 		w.wantPairs(engine.Default, "a=1")
-		w.wantErr(w.tryWrite(engine.Synced, put("a", "2"), put("b", "2"), del(fill(engine.MaxKeySize+1, 'k'))), engine.ErrTooLarge)
+		w.wantErr(w.tryWrite(engine.Synced, put("a", "2"), put("b", "2"), del(fill(engine.MaxKeySize+1, 'k'))),
+			engine.ErrTooLarge)
 		w.wantPairs(engine.Default, "a=1")
 		w.put("b", "3") // a refused batch is no failure: the engine goes on
 		w.wantPairs(engine.Default, "a=1", "b=3")
@@ -91,21 +94,23 @@ var batchCases = []Case{
 		w.wantErr(w.tryWrite(engine.Buffered, del("")), engine.ErrEmptyKey)
 		w.wantPairs(engine.Default, longest+"=v")
 	}},
-	{"batch_limit", "a batch of MaxBatchSize is written, a larger one or a value above MaxValueSize is ErrTooLarge", func(w *world) {
-		b := batchOf(put("a", fill(engine.MaxValueSize, 'a')), put("b", fill(engine.MaxValueSize, 'b')))
-		rest := engine.MaxBatchSize - b.Size() - engine.OpOverhead - 1
-		b.Put(engine.Default, []byte("c"), []byte(fill(rest, 'c')))
-		w.did("Write a batch of %d bytes (MaxBatchSize)", b.Size())
-		w.wantErr(w.e.Write(b, engine.Synced), nil)
-		w.wantGet(engine.Default, "a", fill(engine.MaxValueSize, 'a'))
-		w.wantGet(engine.Default, "c", fill(rest, 'c'))
-		b.Delete(engine.Default, []byte("a"))
-		w.did("add Delete \"a\" and Write the batch of %d bytes, more than MaxBatchSize", b.Size())
-		w.wantErr(w.e.Write(b, engine.Synced), engine.ErrTooLarge)
-		w.wantErr(w.tryWrite(engine.Synced, put("d", fill(engine.MaxValueSize+1, 'd'))), engine.ErrTooLarge)
-		w.wantMissing(engine.Default, "d")
-		w.wantGet(engine.Default, "a", fill(engine.MaxValueSize, 'a'))
-	}},
+	{"batch_limit",
+		"a batch of MaxBatchSize is written, a larger one or a value above MaxValueSize is ErrTooLarge",
+		func(w *world) {
+			b := batchOf(put("a", fill(engine.MaxValueSize, 'a')), put("b", fill(engine.MaxValueSize, 'b')))
+			rest := engine.MaxBatchSize - b.Size() - engine.OpOverhead - 1
+			b.Put(engine.Default, []byte("c"), []byte(fill(rest, 'c')))
+			w.did("Write a batch of %d bytes (MaxBatchSize)", b.Size())
+			w.wantErr(w.e.Write(b, engine.Synced), nil)
+			w.wantGet(engine.Default, "a", fill(engine.MaxValueSize, 'a'))
+			w.wantGet(engine.Default, "c", fill(rest, 'c'))
+			b.Delete(engine.Default, []byte("a"))
+			w.did("add Delete \"a\" and Write the batch of %d bytes, more than MaxBatchSize", b.Size())
+			w.wantErr(w.e.Write(b, engine.Synced), engine.ErrTooLarge)
+			w.wantErr(w.tryWrite(engine.Synced, put("d", fill(engine.MaxValueSize+1, 'd'))), engine.ErrTooLarge)
+			w.wantMissing(engine.Default, "d")
+			w.wantGet(engine.Default, "a", fill(engine.MaxValueSize, 'a'))
+		}},
 	{"batch_of_many", "MaxBatchSize bounds the number of operations, too", func(w *world) {
 		var b engine.Batch
 		n := 0
@@ -134,7 +139,8 @@ func atomicToReaders(w *world) {
 		return w.e.Write(&b, engine.Buffered)
 	}
 	w.wantErr(write(0), nil)
-	w.did("one goroutine writes batches that give %d keys of three families one value; %d others read all of them in a snapshot", keys, readers)
+	w.did("one goroutine writes batches that give %d keys of three families one value; "+
+		"%d others read all of them in a snapshot", keys, readers)
 
 	stop := make(chan struct{})
 	trouble := make(chan error, readers)
@@ -184,7 +190,8 @@ func sameValue(e engine.Engine, keys int, key func(int) []byte) error {
 			return fmt.Errorf("get of %q: %w", key(i), err)
 		}
 		if string(got) != string(first) {
-			return fmt.Errorf("key %q has the value of batch %s and key %q that of batch %s", key(0), first, key(i), got)
+			return fmt.Errorf("key %q has the value of batch %s and key %q that of batch %s", key(0), first,
+				key(i), got)
 		}
 	}
 	return nil

@@ -321,5 +321,6 @@ func (m *machine) check(err error, format string, args ...any) {
 func (m *machine) fail(want, got any) {
 	m.t.Helper()
 	steps := m.steps[max(0, len(m.steps)-25):]
-	m.t.Fatalf("the last of these steps:\n  %s\nwant %v\ngot  %v\nreplay: %s", strings.Join(steps, "\n  "), want, got, m.replay)
+	m.t.Fatalf("the last of these steps:\n  %s\nwant %v\ngot  %v\nreplay: %s", strings.Join(steps, "\n  "), want,
+		got, m.replay)
 }

@@ -20,7 +20,8 @@ var iteratorCases = []Case{
 		w.write(engine.Buffered, put("a", ""), put("b", ""), put("bb", ""), put("c", ""), put("d", ""))
 		s := w.snapshot()
 		for _, c := range []struct{ lower, upper, want string }{
-			{"", "", "a b bb c d"}, {"b", "", "b bb c d"}, {"", "c", "a b bb"}, {"b", "c", "b bb"}, {"b\x00", "c\x00", "bb c"},
+			{"", "", "a b bb c d"}, {"b", "", "b bb c d"}, {"", "c", "a b bb"}, {"b", "c", "b bb"}, {"b\x00",
+				"c\x00", "bb c"},
 			{"a", "b", "a"}, {"e", "", ""}, {"", "a", ""}, {"bba", "bbb", ""}, {"", "zzz", "a b bb c d"},
 		} {
 			want := strings.Fields(c.want)
@@ -33,7 +34,8 @@ var iteratorCases = []Case{
 	{"iterate_empty_range", "an inverted or empty range holds no pairs", func(w *world) {
 		w.write(engine.Buffered, put("a", ""), put("b", ""), put("c", ""))
 		s := w.snapshot()
-		for _, b := range []engine.IterOptions{bounds("c", "a"), bounds("b", "b"), bounds("b", "a\xff"), bounds("z", "y")} {
+		for _, b := range []engine.IterOptions{bounds("c", "a"), bounds("b", "b"), bounds("b", "a\xff"),
+			bounds("z", "y")} {
 			s.wantPairs(engine.Default, b)
 			it := s.iterator(engine.Default, b)
 			for _, key := range []string{"", "a", "b", "c", "zz"} {
@@ -44,20 +46,23 @@ var iteratorCases = []Case{
 			}
 		}
 	}},
-	{"iterate_seek", "SeekGE goes to the first key >= k, SeekLT to the last < k, both within the bounds", func(w *world) {
-		w.write(engine.Buffered, put("b", ""), put("d", ""), put("f", ""), put("h", ""), put("j", ""))
-		s := w.snapshot()
-		for _, c := range []struct{ lower, upper, key, ge, lt string }{
-			{"", "", "d", "d", "b"}, {"", "", "c", "d", "b"}, {"", "", "d\x00", "f", "d"}, {"", "", "a", "b", ""}, {"", "", "k", "", "j"},
-			{"", "", "", "b", ""}, {"d", "h", "a", "d", ""}, {"d", "h", "d", "d", ""}, {"d", "h", "e", "f", "d"}, {"d", "h", "g", "", "f"},
-			{"d", "h", "h", "", "f"}, {"d", "h", "z", "", "f"}, {"c", "i", "d", "d", ""}, {"d", "h", "", "d", ""},
-		} {
-			it := s.iterator(engine.Default, bounds(c.lower, c.upper))
-			w.wantAt(it, fmt.Sprintf("it.SeekGE(%q)", c.key), it.SeekGE([]byte(c.key)), c.ge)
-			w.wantAt(it, fmt.Sprintf("it.SeekLT(%q)", c.key), it.SeekLT([]byte(c.key)), c.lt)
-			w.wantAt(it, fmt.Sprintf("it.SeekGE(%q)", c.key), it.SeekGE([]byte(c.key)), c.ge)
-		}
-	}},
+	{"iterate_seek",
+		"SeekGE goes to the first key >= k, SeekLT to the last < k, both within the bounds", func(w *world) {
+			w.write(engine.Buffered, put("b", ""), put("d", ""), put("f", ""), put("h", ""), put("j", ""))
+			s := w.snapshot()
+			for _, c := range []struct{ lower, upper, key, ge, lt string }{
+				{"", "", "d", "d", "b"}, {"", "", "c", "d", "b"}, {"", "", "d\x00", "f", "d"}, {"", "", "a", "b", ""},
+				{"", "", "k", "", "j"},
+				{"", "", "", "b", ""}, {"d", "h", "a", "d", ""}, {"d", "h", "d", "d", ""}, {"d", "h", "e", "f", "d"},
+				{"d", "h", "g", "", "f"},
+				{"d", "h", "h", "", "f"}, {"d", "h", "z", "", "f"}, {"c", "i", "d", "d", ""}, {"d", "h", "", "d", ""},
+			} {
+				it := s.iterator(engine.Default, bounds(c.lower, c.upper))
+				w.wantAt(it, fmt.Sprintf("it.SeekGE(%q)", c.key), it.SeekGE([]byte(c.key)), c.ge)
+				w.wantAt(it, fmt.Sprintf("it.SeekLT(%q)", c.key), it.SeekLT([]byte(c.key)), c.lt)
+				w.wantAt(it, fmt.Sprintf("it.SeekGE(%q)", c.key), it.SeekGE([]byte(c.key)), c.ge)
+			}
+		}},
 	{"iterate_positions", "Next and Prev of an unpositioned iterator, and of one that ran off an end", func(w *world) {
 		w.write(engine.Buffered, put("a", ""), put("b", ""), put("c", ""))
 		s := w.snapshot()

@@ -32,24 +32,26 @@ var lifeCases = []Case{
 		w.reopen()
 		w.wantPairs(engine.Default)
 	}},
-	{"reopen_much", "what was written is there after Close and Open, also when it is more than fits in memory tables", func(w *world) {
-		const keys, rounds = 300, 5
-		value := fill(10<<10, 'v')
-		for round := range rounds {
-			var b engine.Batch
-			for i := range keys {
-				b.Put(engine.Default, fmt.Appendf(nil, "k%04d", i), []byte(fmt.Sprint(round)+value))
+	{"reopen_much",
+		"what was written is there after Close and Open, also when it is more than fits in memory tables",
+		func(w *world) {
+			const keys, rounds = 300, 5
+			value := fill(10<<10, 'v')
+			for round := range rounds {
+				var b engine.Batch
+				for i := range keys {
+					b.Put(engine.Default, fmt.Appendf(nil, "k%04d", i), []byte(fmt.Sprint(round)+value))
+				}
+				w.did("Write %d keys with values of 10 KiB", keys)
+				w.wantErr(w.e.Write(&b, engine.Buffered), nil)
 			}
-			w.did("Write %d keys with values of 10 KiB", keys)
-			w.wantErr(w.e.Write(&b, engine.Buffered), nil)
-		}
-		w.close()
-		w.reopen()
-		s := w.snapshot()
-		for i := range keys {
-			s.wantGet(engine.Default, fmt.Sprintf("k%04d", i), fmt.Sprint(rounds-1)+value)
-		}
-	}},
+			w.close()
+			w.reopen()
+			s := w.snapshot()
+			for i := range keys {
+				s.wantGet(engine.Default, fmt.Sprintf("k%04d", i), fmt.Sprint(rounds-1)+value)
+			}
+		}},
 	{"snapshot_closed", "using a closed snapshot is ErrClosed", func(w *world) {
 		w.put("a", "1")
 		s := w.snapshot()
@@ -83,7 +85,8 @@ var lifeCases = []Case{
 		w.reopen()
 		w.wantPairs(engine.Default, "a=1")
 	}},
-	{"close_waits_for_snapshots", "Close waits until every snapshot is closed and refuses new ones meanwhile", closeWaits},
+	{"close_waits_for_snapshots",
+		"Close waits until every snapshot is closed and refuses new ones meanwhile", closeWaits},
 }
 
 func closeWaits(w *world) {
@@ -97,7 +100,8 @@ func closeWaits(w *world) {
 	go func() { done <- e.Close() }()
 
 	w.did("Snapshot(), until it is refused")
-	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Microsecond) { // there is no other sign of a Close that waits
+	// There is no other sign of a Close that waits, so ask again and again.
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Microsecond) {
 		s, err := e.Snapshot()
 		if errors.Is(err, engine.ErrClosed) {
 			break

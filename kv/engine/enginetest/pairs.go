@@ -53,7 +53,8 @@ var pairCases = []Case{
 		s.wantPairs(engine.Default, engine.IterOptions{}, "a=12345")
 	}},
 	{"binary_keys", "keys are any bytes, in the order of bytes.Compare", func(w *world) {
-		keys := []string{"\x00", "\x00\x00", "\x00\xff", "!badger!", "a", "a\x00", "a\x00\x00", "a\x01", "aa", "b", "\xfe", "\xff", "\xff\x00", "\xff\xff"}
+		keys := []string{"\x00", "\x00\x00", "\x00\xff", "!badger!", "a", "a\x00", "a\x00\x00", "a\x01", "aa",
+			"b", "\xfe", "\xff", "\xff\x00", "\xff\xff"}
 		var want []string
 		for i := range keys {
 			key := keys[(i*5)%len(keys)] // in another order
@@ -73,7 +74,8 @@ var pairCases = []Case{
 	}},
 	{"families", "a column family is a key space of its own", func(w *world) {
 		w.write(engine.Buffered,
-			putIn(engine.Default, "a", "d"), putIn(engine.Lock, "a", "l"), putIn(engine.Write, "a", "w"), putIn(engine.Write, "b", "w2"))
+			putIn(engine.Default, "a", "d"), putIn(engine.Lock, "a", "l"), putIn(engine.Write, "a", "w"),
+			putIn(engine.Write, "b", "w2"))
 		w.wantGet(engine.Default, "a", "d")
 		w.wantGet(engine.Lock, "a", "l")
 		w.wantGet(engine.Write, "a", "w")
@@ -83,26 +85,27 @@ var pairCases = []Case{
 		w.wantPairs(engine.Lock)
 		w.wantPairs(engine.Write, "a=w", "b=w2")
 	}},
-	{"families_do_not_touch", "no key of one family shows in another, not even beside its first or last", func(w *world) {
-		for _, cf := range engine.CFs {
-			w.write(engine.Buffered, putIn(cf, "\x00", cf.String()), putIn(cf, "\xff\xff\xff", cf.String()))
-		}
-		for _, cf := range engine.CFs {
-			w.wantPairs(cf, "\x00="+cf.String(), "\xff\xff\xff="+cf.String())
-		}
-		s := w.snapshot()
-		for _, cf := range engine.CFs {
-			it := s.iterator(cf, engine.IterOptions{})
-			w.did("it.SeekGE(\"\\xff\\xff\\xff\\xff\") in %v", cf)
-			if it.SeekGE([]byte("\xff\xff\xff\xff")) {
-				w.fail("false: nothing is behind the last key", show(string(it.Key())))
+	{"families_do_not_touch",
+		"no key of one family shows in another, not even beside its first or last", func(w *world) {
+			for _, cf := range engine.CFs {
+				w.write(engine.Buffered, putIn(cf, "\x00", cf.String()), putIn(cf, "\xff\xff\xff", cf.String()))
 			}
-			w.did("it.SeekLT(\"\\x00\") in %v", cf)
-			if it.SeekLT([]byte{0}) {
-				w.fail("false: nothing is before the first key", show(string(it.Key())))
+			for _, cf := range engine.CFs {
+				w.wantPairs(cf, "\x00="+cf.String(), "\xff\xff\xff="+cf.String())
 			}
-		}
-	}},
+			s := w.snapshot()
+			for _, cf := range engine.CFs {
+				it := s.iterator(cf, engine.IterOptions{})
+				w.did("it.SeekGE(\"\\xff\\xff\\xff\\xff\") in %v", cf)
+				if it.SeekGE([]byte("\xff\xff\xff\xff")) {
+					w.fail("false: nothing is behind the last key", show(string(it.Key())))
+				}
+				w.did("it.SeekLT(\"\\x00\") in %v", cf)
+				if it.SeekLT([]byte{0}) {
+					w.fail("false: nothing is before the first key", show(string(it.Key())))
+				}
+			}
+		}},
 	{"unknown_family", "ErrUnknownCF: there is no such column family", func(w *world) {
 		const none = engine.CF(99)
 		w.wantErr(w.tryWrite(engine.Synced, put("a", "1"), putIn(none, "b", "1")), engine.ErrUnknownCF)

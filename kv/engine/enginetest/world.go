@@ -81,7 +81,8 @@ func (w *world) fail(want, got any) {
 	for _, step := range steps {
 		fmt.Fprintf(&b, "\n  %s", step)
 	}
-	w.t.Fatalf("the engine was asked, in this order:%s\nthe last of these should have given\n  %v\nbut it gave\n  %v", b.String(), want, got)
+	w.t.Fatalf("the engine was asked, in this order:%s\n"+
+		"the last of these should have given\n  %v\nbut it gave\n  %v", b.String(), want, got)
 }
 
 // wantErr checks the answer of the last step.

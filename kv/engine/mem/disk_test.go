@@ -100,7 +100,8 @@ func TestCrash(t *testing.T) {
 		}
 	}
 	if len(seen) != buffered+1 {
-		t.Errorf("crashes left these batches as the last: %v; want each of %d to %d sometimes", seen, synced-1, synced+buffered-1)
+		t.Errorf("crashes left these batches as the last: %v; want each of %d to %d sometimes", seen, synced-1,
+			synced+buffered-1)
 	}
 }
 
@@ -266,7 +267,8 @@ func TestFlippedBitIsFoundByReads(t *testing.T) {
 }
 
 func TestCostIsVirtualTime(t *testing.T) {
-	disk := newDisk(1, mem.Options{WriteCost: time.Millisecond, SyncCost: 10 * time.Millisecond, ByteCost: time.Microsecond})
+	disk := newDisk(1, mem.Options{WriteCost: time.Millisecond, SyncCost: 10 * time.Millisecond,
+		ByteCost: time.Microsecond})
 	e := open(t, disk)
 	must(t, put(e, engine.Synced, "1"))
 	must(t, put(e, engine.Buffered, "2"))

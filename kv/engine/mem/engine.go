@@ -145,7 +145,8 @@ func (e *Engine) checkpoint() {
 func (e *Engine) pairs() iter.Seq[*version] {
 	return func(yield func(*version) bool) {
 		for _, cf := range engine.CFs {
-			for v := e.versions.atOrAfter(cf, nil, e.seq); v != nil; v = e.versions.atOrAfter(cf, successor(v.key), e.seq) {
+			at := func(key []byte) *version { return e.versions.atOrAfter(cf, key, e.seq) }
+			for v := at(nil); v != nil; v = at(successor(v.key)) {
 				if !yield(v) {
 					return
 				}

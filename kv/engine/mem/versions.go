@@ -55,7 +55,8 @@ func newVersions() *versions { return &versions{tree: llrb.New()} }
 func (t *versions) apply(op engine.Op, seq uint64) {
 	switch op.Kind {
 	case engine.OpPut:
-		t.put(&version{cf: op.CF, key: bytes.Clone(op.Key), seq: seq, value: op.Value, sum: crc32.Checksum(op.Value, castagnoli)})
+		sum := crc32.Checksum(op.Value, castagnoli)
+		t.put(&version{cf: op.CF, key: bytes.Clone(op.Key), seq: seq, value: op.Value, sum: sum})
 	case engine.OpDelete:
 		t.remove(op.CF, op.Key, seq)
 	case engine.OpDeleteRange:

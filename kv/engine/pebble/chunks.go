@@ -60,8 +60,9 @@ func maskedSum(p []byte) uint32 {
 	return (c>>15 | c<<17) + 0xa282ead8
 }
 
-// verifyManifest looks for the beginning of a good record behind a bad one: then the bad one is no torn end, as each record
-// is synced before the next is written. Kinds 1 and 2 begin a record; 3 and 4 may belong to the torn one.
+// verifyManifest looks for the beginning of a good record behind a bad one: then the bad one is no torn end, as
+// each record is synced before the next is written. Kinds 1 and 2 begin a record; 3 and 4 may belong to the torn
+// one.
 func verifyManifest(d vfsDir, name string) error {
 	content, err := d.read(name)
 	if err != nil {

@@ -1,9 +1,9 @@
 // Package pebble keeps engine data in github.com/cockroachdb/pebble, a log-structured merge tree: the engine of
 // servers.
 //
-//	Write ─► batch ─► pebble: log ─► memory table ─► tables, compacted in levels      keys: family byte, user key
-//	                    │
-//	                   fuse ─► file system                                            fuse.go: no failure ends the process
+//	Write ─► batch ─► pebble: log ─► memory table ─► tables, compacted in levels
+//	                    │                            keys: family byte, user key
+//	                   fuse ─► file system           no failure of the disk ends the process
 //
 // Invariants of the wrapper:
 //

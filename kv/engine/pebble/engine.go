@@ -57,7 +57,8 @@ func open(dir string, opts Options, lock *pebble.Lock) (*Engine, error) {
 	if err := verify(opts, dir, lock); err != nil {
 		return nil, err
 	}
-	if err := (sums.Sums{}).Write(vfsDir{opts.FS, dir}); err != nil { // from here on the directory is not what Close left
+	// From here on the directory is not what Close left.
+	if err := (sums.Sums{}).Write(vfsDir{opts.FS, dir}); err != nil {
 		return nil, err
 	}
 	f := &fuse{}

@@ -51,8 +51,14 @@ func TestDiskFaults(t *testing.T) {
 		{"log_create", func(op errorfs.Op) bool {
 			return isLog(op.Path) && (op.Kind == errorfs.OpCreate || op.Kind == errorfs.OpReuseForWrite)
 		}},
-		{"table_write", func(op errorfs.Op) bool { return strings.HasSuffix(op.Path, ".sst") && op.Kind == errorfs.OpFileWrite }},
-		{"table_create", func(op errorfs.Op) bool { return strings.HasSuffix(op.Path, ".sst") && op.Kind == errorfs.OpCreate }},
+		{"table_write", func(op errorfs.Op) bool {
+			return strings.HasSuffix(op.Path, ".sst") &&
+				op.Kind == errorfs.OpFileWrite
+		}},
+		{"table_create", func(op errorfs.Op) bool {
+			return strings.HasSuffix(op.Path, ".sst") &&
+				op.Kind == errorfs.OpCreate
+		}},
 		{"manifest_write", func(op errorfs.Op) bool {
 			return strings.Contains(op.Path, "MANIFEST") && op.Kind == errorfs.OpFileWrite
 		}},
@@ -78,7 +84,8 @@ func TestDiskFaults(t *testing.T) {
 				}
 			}
 			if !errors.Is(failure, full) {
-				t.Fatalf("writes to a disk on which %s fails: got %v after %d writes, want %v", c.name, failure, acknowledged, full)
+				t.Fatalf("writes to a disk on which %s fails: got %v after %d writes, want %v", c.name, failure,
+					acknowledged, full)
 			}
 			for range 3 {
 				if err := write(e, 9999, 10); !errors.Is(err, engine.ErrFailed) {
@@ -98,7 +105,8 @@ func TestDiskFaults(t *testing.T) {
 			f.on.Store(false)
 			rng := rand.New(rand.NewPCG(1, 1))
 			for _, image := range []*vfs.MemFS{
-				disk, disk.CrashClone(vfs.CrashCloneCfg{}), disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng}),
+				disk, disk.CrashClone(vfs.CrashCloneCfg{}),
+				disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng}),
 			} {
 				e, err := pebble.Open("store", pebble.Options{FS: image})
 				if err != nil {

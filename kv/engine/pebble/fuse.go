@@ -90,7 +90,7 @@ func (fs *fusedFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File
 		}
 	}
 	if isTable(name) && category != flushCategory {
-		<-fs.fuse.closed // a compaction is of no use now: let it wait until Close, instead of failing and retrying in a loop
+		<-fs.fuse.closed // a compaction is of no use now: let it wait for Close, not fail and retry in a loop
 		return nil, fs.fuse.err()
 	}
 	return fs.shadow.Create(fs.shadowName(name), category)

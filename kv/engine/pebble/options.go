@@ -23,7 +23,7 @@ type Options struct {
 
 const (
 	cacheBytes         = 16 << 20
-	memTableBytes      = 8 << 20 // also the size of a write-ahead log file, which is preallocated: the disk that a fresh store takes
+	memTableBytes      = 8 << 20 // also the size of a log file
 	memTables          = 4       // writers wait when so many are full
 	bloomBitsPerKey    = 10      // one lookup in a hundred of an absent key reads a block in vain
 	defaultVerifyBytes = 256 << 20

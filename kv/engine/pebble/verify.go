@@ -146,7 +146,8 @@ func writeSums(fsys vfs.FS, dir string) error {
 }
 
 // damageWords are how pebble speaks of damage where it does not mark its error as a corruption.
-var damageWords = regexp.MustCompile(`size mismatch|file does not exist|no such file|unknown to the objstorage|manifest|corrupt|invalid|checksum`)
+var damageWords = regexp.MustCompile("size mismatch|file does not exist|no such file|unknown to the objstorage|" +
+	"manifest|corrupt|invalid|checksum")
 
 // replaying is how pebble names, in the details of an error only, the log that it could not read.
 var replaying = regexp.MustCompile(`replaying wal (\d+)`)

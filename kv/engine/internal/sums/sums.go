@@ -130,7 +130,8 @@ func (s Sums) Check(dir Dir, budget int64) error {
 			return err
 		}
 		if size != want.size {
-			return fmt.Errorf("%w: %s has %d bytes and should have %d", engine.ErrCorrupt, dir.Path(name), size, want.size)
+			return fmt.Errorf("%w: %s has %d bytes and should have %d",
+				engine.ErrCorrupt, dir.Path(name), size, want.size)
 		}
 		if budget -= size; budget < 0 {
 			continue
