@@ -1,5 +1,6 @@
-// The benchmark as a test: not how fast, but that every operation of it is right. More operations: go test ./ycsb
-// -operations 100000.
+// The benchmark as a test: not how fast, but that every operation of it is right. For more of them:
+//
+//	go test ./ycsb -operations 100000
 
 package main
 
