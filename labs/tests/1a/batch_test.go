@@ -178,7 +178,8 @@ func TestLongRangeGoesWhole(t *testing.T) {
 		}
 		d.write(ops...)
 	}
-	err := d.try(engine.Buffered, put(engine.Write, "a", "new"), delRange(engine.Lock, "", ""), put(engine.Write, "b", "new"))
+	err := d.try(engine.Buffered, put(engine.Write, "a", "new"), delRange(engine.Lock, "", ""), put(engine.Write, "b",
+		"new"))
 	s = d.snapshot()
 	first, _ := s.s.Get(engine.Lock, []byte("0000"+long))
 	last, _ := s.s.Get(engine.Lock, []byte("1023"+long))
@@ -227,7 +228,8 @@ func TestReadersSeeWholeBatches(t *testing.T) {
 		d.write(batch(n)...)
 		select {
 		case bad := <-torn:
-			d.done = []string{fmt.Sprintf("one goroutine: Write batches that each set %d keys to one number, 0, 1, 2, …", keys),
+			d.done = []string{fmt.Sprintf("one goroutine: Write batches that each set %d keys to one number, 0, 1, 2, …",
+				keys),
 				"another: take a snapshot, read all the keys, close it, again and again"}
 			d.broken("the same number in all keys of one snapshot", bad)
 		default:
@@ -273,7 +275,8 @@ func TestRefusedBatchLeavesNothing(t *testing.T) {
 		put(engine.Default, strings.Repeat("k", engine.MaxKeySize+1), "long key"),
 		put(engine.Default, "v", strings.Repeat("v", engine.MaxValueSize+1)),
 	} {
-		ops := []engine.Op{put(engine.Default, "a", "new"), put(engine.Lock, "b", "new"), delRange(engine.Default, "r", "s"), bad,
+		ops := []engine.Op{put(engine.Default, "a", "new"), put(engine.Lock, "b", "new"), delRange(engine.Default, "r",
+			"s"), bad,
 			put(engine.Default, "z", "new")}
 		if err := d.try(engine.Synced, ops...); err == nil {
 			d.broken("an error: the fourth operation is not legal", "no error")
@@ -327,7 +330,8 @@ func TestTornBatchIsNoBatch(t *testing.T) {
 		blank(t, filepath.Join(dir, grown), at, to)
 		c := &desk{t: t, rule: atomic, dir: dir, done: append(slices.Clone(d.done),
 			"copy the files of the engine as a crash would leave them",
-			fmt.Sprintf("leave %d of the %d bytes that its log got by the last batch, as if the rest had not arrived", at-from, to-from),
+			fmt.Sprintf("leave %d of the %d bytes that its log got by the last batch, as if the rest had not arrived",
+				at-from, to-from),
 			"open the copy")}
 		c.reopen()
 		s := c.snapshot()
@@ -355,7 +359,8 @@ func TestTornBatchIsNoBatch(t *testing.T) {
 	}
 }
 
-// blank overwrites the bytes [from, to) of a file with zeros: the file was made large in advance, and these bytes never arrived.
+// blank overwrites the bytes [from, to) of a file with zeros: the file was made large in advance, and these bytes never
+// arrived.
 func blank(t *testing.T, path string, from, to int64) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)

@@ -1,7 +1,7 @@
 // Package stage1a_test grades exercise 1a: the engine on badger, seen only through the contract of kv/engine.
 //
-// desk_test.go is the workbench of the tests: it calls the engine, remembers each call, and tells the calls when a rule of the
-// handout turns out to be broken.
+// desk_test.go is the workbench of the tests: it calls the engine, remembers each call, and tells the calls when a rule
+// of the handout turns out to be broken.
 package stage1a_test
 
 import (
@@ -23,14 +23,18 @@ import (
 var (
 	newest   = explain.Rule{ID: "INV-1a.1", Says: "a read returns the newest value that was written before its snapshot"}
 	notEmpty = explain.Rule{ID: "INV-1a.2", Says: "an empty value is a value; only a key without a value is ErrNotFound"}
-	families = explain.Rule{ID: "INV-1a.3", Says: "column families share nothing: each is a key space of its own, over all keys"}
-	atomic   = explain.Rule{ID: "INV-1a.4", Says: "a batch is seen whole or not at all, by every snapshot and after every crash"}
-	inOrder  = explain.Rule{ID: "INV-1a.5", Says: "the operations of a batch take effect in their order, and a range is [start, end)"}
-	frozen   = explain.Rule{ID: "INV-1a.6", Says: "a snapshot never changes, whatever is written after it"}
-	exactly  = explain.Rule{ID: "INV-1a.7",
-		Says: "an iterator yields each pair of its column family in [Lower, Upper) once, in the order of bytes, and nothing else"}
+	families = explain.Rule{ID: "INV-1a.3",
+		Says: "column families share nothing: each is a key space of its own, over all keys"}
+	atomic = explain.Rule{ID: "INV-1a.4",
+		Says: "a batch is seen whole or not at all, by every snapshot and after every crash"}
+	inOrder = explain.Rule{ID: "INV-1a.5",
+		Says: "the operations of a batch take effect in their order, and a range is [start, end)"}
+	frozen  = explain.Rule{ID: "INV-1a.6", Says: "a snapshot never changes, whatever is written after it"}
+	exactly = explain.Rule{ID: "INV-1a.7",
+		Says: "an iterator yields each pair of its family in [Lower, Upper) once, in the order of bytes, and nothing else"}
 	landing = explain.Rule{ID: "INV-1a.8", Says: "a seek or a turn lands on the pair that the contract of Iterator names"}
-	owner   = explain.Rule{ID: "INV-1a.9", Says: "bytes have one owner: what Get returns is the caller's, and what the caller passed stays the caller's"}
+	owner   = explain.Rule{ID: "INV-1a.9",
+		Says: "bytes have one owner: what Get returns is the caller's, and what the caller passed stays the caller's"}
 	refused = explain.Rule{ID: "INV-1a.10", Says: "what is refused has a named error and changes nothing"}
 	durable = explain.Rule{ID: "INV-1a.11", Says: "what was acknowledged is there after the engine is opened again"}
 	release = explain.Rule{ID: "INV-1a.12", Says: "an open snapshot keeps the engine open, a closed one does not"}
@@ -96,7 +100,8 @@ func (d *desk) close() {
 	}
 }
 
-// tidy closes what the test left open. It ends neither the test nor a panic that is under way, which is the better news.
+// tidy closes what the test left open. It ends neither the test nor a panic that is under way, which is the better
+// news.
 func (d *desk) tidy(step string, closing func() error) {
 	d.t.Helper()
 	d.say("%s", step)
@@ -381,7 +386,8 @@ func (v *view) same(want, got []pair) {
 	if at == len(want) && at == len(got) {
 		return
 	}
-	v.d.broken(fmt.Sprintf("%d pairs: %s", len(want), pairs(want, at)), fmt.Sprintf("%d pairs: %s", len(got), pairs(got, at)),
+	v.d.broken(fmt.Sprintf("%d pairs: %s", len(want), pairs(want, at)), fmt.Sprintf("%d pairs: %s", len(got),
+		pairs(got, at)),
 		fmt.Sprintf("the lists differ first at pair number %d", at+1))
 }
 

@@ -50,7 +50,8 @@ func TestSyncedWritesSurviveACrash(t *testing.T) {
 		for _, op := range ops {
 			model.apply(op)
 		}
-		c := &desk{t: t, rule: durable, dir: d.copyDir(), done: append(append([]string{}, d.done...), "kill the process", "open the directory again")}
+		c := &desk{t: t, rule: durable, dir: d.copyDir(), done: append(append([]string{}, d.done...), "kill the process",
+			"open the directory again")}
 		c.reopen()
 		s := c.snapshot()
 		for _, cf := range engine.CFs {
@@ -64,7 +65,8 @@ func TestSyncedWritesSurviveACrash(t *testing.T) {
 	if err := d.try(engine.Synced); err != nil {
 		d.broken("no error: an empty batch with Synced is a sync", err.Error())
 	}
-	c := &desk{t: t, rule: durable, dir: d.copyDir(), done: append(append([]string{}, d.done...), "kill the process", "open the directory again")}
+	c := &desk{t: t, rule: durable, dir: d.copyDir(), done: append(append([]string{}, d.done...), "kill the process",
+		"open the directory again")}
 	c.reopen()
 	s := c.snapshot()
 	s.has(engine.Write, "buffered", "1")

@@ -16,7 +16,8 @@ func shelf(t *testing.T, rule explain.Rule) (*desk, *view) {
 	d := open(t, rule)
 	d.write(
 		put(engine.Lock, "b", "2"), put(engine.Lock, "d", "4"), put(engine.Lock, "f", "6"), put(engine.Lock, "h", "8"),
-		put(engine.Default, "c", "d"), put(engine.Default, "z", "d"), put(engine.Write, "a", "w"), put(engine.Write, "g", "w"),
+		put(engine.Default, "c", "d"), put(engine.Default, "z", "d"), put(engine.Write, "a", "w"), put(engine.Write, "g",
+			"w"),
 	)
 	// Deleted and overwritten keys are not met.
 	d.write(put(engine.Lock, "c", "x"), put(engine.Lock, "e", "x"), put(engine.Lock, "f", "x"), put(engine.Lock, "i", "x"))
@@ -83,9 +84,11 @@ func TestReverseIteration(t *testing.T) {
 func TestSeeksLand(t *testing.T) {
 	_, s := shelf(t, landing)
 	val := map[string]string{"b": "2", "d": "4", "f": "6", "h": "8"}
-	for _, r := range []struct{ lower, upper string }{{"", ""}, {"c", "h"}, {"d", "f\x00"}, {"e", "f"}, {"g", "c"}, {"d", ""}, {"", "f"}} {
+	for _, r := range []struct{ lower, upper string }{{"", ""}, {"c", "h"}, {"d", "f\x00"}, {"e", "f"}, {"g", "c"},
+		{"d", ""}, {"", "f"}} {
 		w := s.iterator(engine.Lock, r.lower, r.upper)
-		for _, key := range []string{"", "a", "b", "b\x00", "c", "d", "e", "f", "f\x00", "g", "h", "h\x00", "z", "\xff", "\xff\xff\xff"} {
+		for _, key := range []string{"", "a", "b", "b\x00", "c", "d", "e", "f", "f\x00", "g", "h", "h\x00", "z", "\xff",
+			"\xff\xff\xff"} {
 			ge, lt := "", ""
 			for _, k := range []string{"b", "d", "f", "h"} {
 				if k < r.lower || (r.upper != "" && k >= r.upper) {
@@ -166,7 +169,8 @@ func TestIteratorTurnsAround(t *testing.T) {
 
 func TestIteratorAtItsEnds(t *testing.T) {
 	_, s := shelf(t, landing)
-	for _, r := range []struct{ lower, upper, first, last string }{{"", "", "b", "h"}, {"c", "g", "d", "f"}, {"d", "d\x00", "d", "d"}} {
+	for _, r := range []struct{ lower, upper, first, last string }{{"", "", "b", "h"}, {"c", "g", "d", "f"}, {"d",
+		"d\x00", "d", "d"}} {
 		val := map[string]string{"b": "2", "d": "4", "f": "6", "h": "8"}
 		w := s.iterator(engine.Lock, r.lower, r.upper)
 		w.off(w.it.Valid()) // unpositioned

@@ -256,7 +256,8 @@ func compare(h held) (want, got string) {
 			return fmt.Sprintf("%v forward: %s", cf, pairs(list, firstDiff(list, up))), pairs(up, firstDiff(list, up))
 		}
 		if !slices.Equal(down, list) {
-			return fmt.Sprintf("%v backward (shown in order): %s", cf, pairs(list, firstDiff(list, down))), pairs(down, firstDiff(list, down))
+			return fmt.Sprintf("%v backward (shown in order): %s", cf, pairs(list, firstDiff(list, down))), pairs(down,
+				firstDiff(list, down))
 		}
 		for _, p := range list {
 			if v, err := h.s.Get(cf, []byte(p.k)); err != nil || string(v) != p.v {

@@ -79,7 +79,8 @@ func TestColumnFamiliesShareNothing(t *testing.T) {
 	// Whatever stands between the name of a family and a key, a key can look like it.
 	d.write(put(engine.Lock, "k", "in lock"))
 	var all []pair
-	for _, key := range []string{"default_k", "lock_k", "lockk", "write_k", "default:k", "write:k", "write/k", "\x00k", "\x01k", "\x02k",
+	for _, key := range []string{"default_k", "lock_k", "lockk", "write_k", "default:k", "write:k", "write/k", "\x00k",
+		"\x01k", "\x02k",
 		"\x00", "\x01", "\x02", "0k", "1k", "2k", "dk", "lk", "wk", "d", "l", "w", "_k"} {
 		d.write(put(engine.Default, key, "mine"))
 		all = append(all, pair{key, "mine"})
@@ -136,8 +137,10 @@ func TestIteratorStaysInItsColumnFamily(t *testing.T) {
 
 func TestAnyBytesMakeAKey(t *testing.T) {
 	d := open(t, exactly)
-	keys := []string{"\x00", "\x00\x00", "\x00\xff", "!", "!!", "!badger!", "!badger!txn", "a", "a\x00", "a\x00\x00", "a\x01", "a\xff", "aa", "b",
-		"\x7f", "\x80", "\xc3\xa9", "\xfe", "\xff", "\xff\x00", "\xff\xff", "\xff\xff\xff\xff\xff\xff\xff\xff", strings.Repeat("k", engine.MaxKeySize)}
+	keys := []string{"\x00", "\x00\x00", "\x00\xff", "!", "!!", "!badger!", "!badger!txn", "a", "a\x00", "a\x00\x00",
+		"a\x01", "a\xff", "aa", "b",
+		"\x7f", "\x80", "\xc3\xa9", "\xfe", "\xff", "\xff\x00", "\xff\xff", "\xff\xff\xff\xff\xff\xff\xff\xff",
+		strings.Repeat("k", engine.MaxKeySize)}
 	var all []pair
 	for _, cf := range engine.CFs {
 		var ops []engine.Op
@@ -233,8 +236,10 @@ func TestLimitsAreRefusedWithNames(t *testing.T) {
 	}{
 		{[]engine.Op{good, put(engine.Default, "", "x")}, engine.ErrEmptyKey, "engine.ErrEmptyKey"},
 		{[]engine.Op{good, del(engine.Lock, "")}, engine.ErrEmptyKey, "engine.ErrEmptyKey"},
-		{[]engine.Op{good, put(engine.Default, strings.Repeat("k", engine.MaxKeySize+1), "x")}, engine.ErrTooLarge, "engine.ErrTooLarge"},
-		{[]engine.Op{good, del(engine.Default, strings.Repeat("k", engine.MaxKeySize+1))}, engine.ErrTooLarge, "engine.ErrTooLarge"},
+		{[]engine.Op{good, put(engine.Default, strings.Repeat("k", engine.MaxKeySize+1), "x")}, engine.ErrTooLarge,
+			"engine.ErrTooLarge"},
+		{[]engine.Op{good, del(engine.Default, strings.Repeat("k", engine.MaxKeySize+1))}, engine.ErrTooLarge,
+			"engine.ErrTooLarge"},
 		{[]engine.Op{good, put(engine.CF(9), "k", "x")}, engine.ErrUnknownCF, "engine.ErrUnknownCF"},
 	} {
 		if err := d.try(engine.Buffered, c.ops...); !errors.Is(err, c.want) {

@@ -1,7 +1,7 @@
 // Package stage1b_test grades exercise 1b: the raw service, called as clients call it, over a storage that watches.
 //
-// desk_test.go is the workbench of the tests: it calls the service by real gRPC within the process, remembers each call, and
-// tells the calls when a rule of the handout turns out to be broken.
+// desk_test.go is the workbench of the tests: it calls the service by real gRPC within the process, remembers each
+// call, and tells the calls when a rule of the handout turns out to be broken.
 package stage1b_test
 
 import (
@@ -27,20 +27,29 @@ import (
 
 // The rules of the handout 1b.
 var (
-	oneView   = explain.Rule{ID: "INV-1b.1", Says: "all that one request reads is of one moment"}
-	oneBatch  = explain.Rule{ID: "INV-1b.2", Says: "all that one request writes is one batch: it happens as one, or not at all"}
-	notEmpty  = explain.Rule{ID: "INV-1b.3", Says: "an empty value is a value; a missing key is not_found, which is an answer and no error"}
-	exactly   = explain.Rule{ID: "INV-1b.4", Says: "a scan returns the pairs of its range, in its direction, at most limit of them, and nothing else"}
-	owner     = explain.Rule{ID: "INV-1b.5", Says: "what a request returns is a copy: an iterator reuses its memory"}
-	bounded   = explain.Rule{ID: "INV-1b.6", Says: "bad input is answered with an error and changes nothing"}
-	told      = explain.Rule{ID: "INV-1b.7", Says: "trouble of the storage is told: no acknowledgement, no not_found and no short result in its place"}
-	oneStep   = explain.Rule{ID: "INV-1b.8", Says: "compare-and-swap is one step: nobody writes its key between the compare and the swap"}
-	closes    = explain.Rule{ID: "INV-1b.9", Says: "what a request opens it closes, on every path"}
-	expires   = explain.Rule{ID: "INV-1b.10", Says: "from the second on at which it expires, a pair is missing to everybody"}
-	answered  = explain.Rule{ID: "INV-1b.11", Says: "each request of a frame is answered once, under its id, by a message of its own type"}
-	cheap     = explain.Rule{ID: "INV-1b.12", Says: "a request costs what it returns: no read beyond what the answer needs"}
+	oneView  = explain.Rule{ID: "INV-1b.1", Says: "all that one request reads is of one moment"}
+	oneBatch = explain.Rule{ID: "INV-1b.2",
+		Says: "all that one request writes is one batch: it happens as one, or not at all"}
+	notEmpty = explain.Rule{ID: "INV-1b.3",
+		Says: "an empty value is a value; a missing key is not_found, which is an answer and no error"}
+	exactly = explain.Rule{ID: "INV-1b.4",
+		Says: "a scan returns the pairs of its range, in its direction, at most limit of them, and nothing else"}
+	owner   = explain.Rule{ID: "INV-1b.5", Says: "what a request returns is a copy: an iterator reuses its memory"}
+	bounded = explain.Rule{ID: "INV-1b.6", Says: "bad input is answered with an error and changes nothing"}
+	told    = explain.Rule{ID: "INV-1b.7",
+		Says: "trouble of the storage is told: no acknowledgement, no not_found and no short result in its place"}
+	oneStep = explain.Rule{ID: "INV-1b.8",
+		Says: "compare-and-swap is one step: nobody writes its key between the compare and the swap"}
+	closes  = explain.Rule{ID: "INV-1b.9", Says: "what a request opens it closes, on every path"}
+	expires = explain.Rule{ID: "INV-1b.10",
+		Says: "from the second on at which it expires, a pair is missing to everybody"}
+	answered = explain.Rule{ID: "INV-1b.11",
+		Says: "each request of a frame is answered once, under its id, by a message of its own type"}
+	cheap = explain.Rule{ID: "INV-1b.12",
+		Says: "a request costs what it returns: no read beyond what the answer needs"}
 	durable   = explain.Rule{ID: "INV-1b.13", Says: "what was acknowledged is there after a crash"}
-	roundTrip = explain.Rule{ID: "INV-1b.14", Says: "a read returns what the last acknowledged write left, in its column family"}
+	roundTrip = explain.Rule{ID: "INV-1b.14",
+		Says: "a read returns what the last acknowledged write left, in its column family"}
 )
 
 // patience bounds every call and every wait for another goroutine. It is far longer than any correct service needs.
@@ -92,8 +101,8 @@ func (d *desk) broken(want, got string, notes ...string) {
 	d.rule.Broken(d.t, strings.Join(steps, "\n"), want, got, append(notes, d.notes...)...)
 }
 
-// trouble is how an answer tells that a request was not done: in the response or as a gRPC status. All of them are legal
-// ways to say no, but for the tests that insist on one.
+// trouble is how an answer tells that a request was not done: in the response or as a gRPC status. All of them are
+// legal ways to say no, but for the tests that insist on one.
 type trouble struct {
 	region *errorpb.Error
 	text   string
@@ -257,7 +266,8 @@ func (d *desk) batchGet(cf string, keys ...string) ([]pair, trouble) {
 
 func (d *desk) tryDeleteRange(cf, start, end string) trouble {
 	d.say("RawDeleteRange(%s[%s, %s))", inCF(cf), q(start), q(end))
-	r, err := d.kv.RawDeleteRange(d.ctx(), &kvrpcpb.RawDeleteRangeRequest{Cf: cf, StartKey: []byte(start), EndKey: []byte(end)})
+	r, err := d.kv.RawDeleteRange(d.ctx(), &kvrpcpb.RawDeleteRangeRequest{Cf: cf, StartKey: []byte(start),
+		EndKey: []byte(end)})
 	return troubleOf(r, err)
 }
 
@@ -281,7 +291,8 @@ func (s query) String() string {
 }
 
 func (s query) request() *kvrpcpb.RawScanRequest {
-	return &kvrpcpb.RawScanRequest{Cf: s.cf, StartKey: []byte(s.start), EndKey: []byte(s.end), Limit: s.limit, KeyOnly: s.keyOnly, Reverse: s.reverse}
+	return &kvrpcpb.RawScanRequest{Cf: s.cf, StartKey: []byte(s.start), EndKey: []byte(s.end), Limit: s.limit,
+		KeyOnly: s.keyOnly, Reverse: s.reverse}
 }
 
 func (d *desk) scan(s query) ([]pair, trouble) {

@@ -100,7 +100,8 @@ func TestExpiredPairsAreMissing(t *testing.T) {
 			got, found, err := raw.TTL(snap, engine.Default, []byte(key), now+second)
 			if err != nil || found != exists || got != want {
 				d.say("raw.TTL(%s) at second %d", key, second)
-				d.broken(fmt.Sprintf("%d seconds, found %v", want, exists), fmt.Sprintf("%d seconds, found %v, error %v", got, found, err))
+				d.broken(fmt.Sprintf("%d seconds, found %v", want, exists), fmt.Sprintf("%d seconds, found %v, error %v", got,
+					found, err))
 			}
 		})
 	}
@@ -126,7 +127,8 @@ func TestExpiredPairsAreMissing(t *testing.T) {
 			r, b, err := raw.CompareAndSwap(snap, engine.Default, c.swap, now+c.second)
 			if err != nil || r.Succeed != c.succeed || (b != nil) != c.succeed {
 				d.say("raw.CompareAndSwap(%s, expect absent %v) at second %d", c.swap.Key, c.swap.ExpectAbsent, c.second)
-				d.broken(fmt.Sprintf("succeed %v", c.succeed), fmt.Sprintf("succeed %v, a batch %v, error %v", r.Succeed, b != nil, err))
+				d.broken(fmt.Sprintf("succeed %v", c.succeed), fmt.Sprintf("succeed %v, a batch %v, error %v", r.Succeed,
+					b != nil, err))
 			}
 			if gone := c.second >= 10; r.Existed == gone {
 				d.broken(fmt.Sprintf("existed %v", !gone), fmt.Sprintf("existed %v", r.Existed))
@@ -179,7 +181,8 @@ func TestTimeToLiveOverTheWire(t *testing.T) {
 		r, err := d.kv.RawGetKeyTTL(d.ctx(), &kvrpcpb.RawGetKeyTTLRequest{Key: []byte(key)})
 		d.fine(troubleOf(r, err))
 		if r.GetNotFound() || r.GetTtl() > most || r.GetTtl()+60 < most {
-			d.broken(fmt.Sprintf("%d seconds, or a few less", most), fmt.Sprintf("%d seconds, not_found %v", r.GetTtl(), r.GetNotFound()))
+			d.broken(fmt.Sprintf("%d seconds, or a few less", most), fmt.Sprintf("%d seconds, not_found %v", r.GetTtl(),
+				r.GetNotFound()))
 		}
 	}
 	d.say(`RawGetKeyTTL("missing")`)

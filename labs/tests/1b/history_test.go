@@ -39,7 +39,8 @@ func randomAsks(rng *rand.Rand, n int) []ask {
 		a := ask{cf: families[rng.IntN(3)]}
 		for range 1 + rng.IntN(4) {
 			a.keys = append(a.keys, randomKey(rng))
-			a.pairs = append(a.pairs, pair{randomKey(rng), strings.Repeat("v", rng.IntN(2)) + fmt.Sprint(rng.IntN(4))[rng.IntN(2):]})
+			a.pairs = append(a.pairs, pair{randomKey(rng), strings.Repeat("v",
+				rng.IntN(2)) + fmt.Sprint(rng.IntN(4))[rng.IntN(2):]})
 		}
 		lower, upper := "", ""
 		if rng.IntN(3) > 0 {
@@ -51,12 +52,15 @@ func randomAsks(rng *rand.Rand, n int) []ask {
 		if upper != "" && lower > upper {
 			lower, upper = upper, lower
 		}
-		a.kind = []string{"put", "put", "batchPut", "batchPut", "delete", "batchDelete", "deleteRange", "get", "batchGet", "scan", "scan", "swap"}[rng.IntN(12)]
-		a.scan = query{cf: a.cf, start: lower, end: upper, limit: uint32(rng.IntN(8)), keyOnly: rng.IntN(5) == 0, reverse: rng.IntN(2) == 0}
+		a.kind = []string{"put", "put", "batchPut", "batchPut", "delete", "batchDelete", "deleteRange", "get", "batchGet",
+			"scan", "scan", "swap"}[rng.IntN(12)]
+		a.scan = query{cf: a.cf, start: lower, end: upper, limit: uint32(rng.IntN(8)), keyOnly: rng.IntN(5) == 0,
+			reverse: rng.IntN(2) == 0}
 		if a.scan.reverse {
 			a.scan.start, a.scan.end = upper, lower
 		}
-		a.swap = swap{key: a.keys[0], value: a.pairs[0].v, absent: rng.IntN(2) == 0, previous: fmt.Sprint(rng.IntN(4))[rng.IntN(2):]}
+		a.swap = swap{key: a.keys[0], value: a.pairs[0].v, absent: rng.IntN(2) == 0,
+			previous: fmt.Sprint(rng.IntN(4))[rng.IntN(2):]}
 		asks = append(asks, a)
 	}
 	return asks

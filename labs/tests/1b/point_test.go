@@ -100,7 +100,8 @@ func TestColumnFamiliesByName(t *testing.T) {
 		}
 	}
 	d.say("RawBatchScan(lock, everything)")
-	rs, err := d.kv.RawBatchScan(d.ctx(), &kvrpcpb.RawBatchScanRequest{Cf: "lock", Ranges: []*kvrpcpb.KeyRange{{}}, EachLimit: 9})
+	rs, err := d.kv.RawBatchScan(d.ctx(), &kvrpcpb.RawBatchScanRequest{Cf: "lock", Ranges: []*kvrpcpb.KeyRange{{}},
+		EachLimit: 9})
 	d.fine(troubleOf(rs, err))
 	d.same([]pair{{"k", "swapped"}}, plain(rs.GetKvs()))
 }

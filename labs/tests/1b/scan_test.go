@@ -187,7 +187,8 @@ func TestRequestsCostWhatTheyReturn(t *testing.T) {
 
 func TestBatchScanTakesEachRange(t *testing.T) {
 	d := shelf(t)
-	ranges := []*kvrpcpb.KeyRange{{StartKey: []byte("a"), EndKey: []byte("e")}, {StartKey: []byte("g")}, {StartKey: []byte("c"), EndKey: []byte("g")}}
+	ranges := []*kvrpcpb.KeyRange{{StartKey: []byte("a"), EndKey: []byte("e")}, {StartKey: []byte("g")},
+		{StartKey: []byte("c"), EndKey: []byte("g")}}
 	d.say(`RawBatchScan([a,e) [g,) [c,g), each_limit 2)`)
 	r, err := d.kv.RawBatchScan(d.ctx(), &kvrpcpb.RawBatchScanRequest{Ranges: ranges, EachLimit: 2})
 	d.fine(troubleOf(r, err))
@@ -197,8 +198,10 @@ func TestBatchScanTakesEachRange(t *testing.T) {
 	d.fine(troubleOf(r, err))
 	d.same([]pair{b, h, dd}, plain(r.GetKvs()))
 	d.say(`RawBatchScan([a,e) [b,z), each_limit 2, reverse, key_only)`)
-	ranges = []*kvrpcpb.KeyRange{{StartKey: []byte("e"), EndKey: []byte("a")}, {StartKey: []byte("z"), EndKey: []byte("b")}}
-	r, err = d.kv.RawBatchScan(d.ctx(), &kvrpcpb.RawBatchScanRequest{Ranges: ranges, EachLimit: 2, Reverse: true, KeyOnly: true})
+	ranges = []*kvrpcpb.KeyRange{{StartKey: []byte("e"), EndKey: []byte("a")}, {StartKey: []byte("z"),
+		EndKey: []byte("b")}}
+	r, err = d.kv.RawBatchScan(d.ctx(), &kvrpcpb.RawBatchScanRequest{Ranges: ranges, EachLimit: 2, Reverse: true,
+		KeyOnly: true})
 	d.fine(troubleOf(r, err))
 	d.same([]pair{{"d", ""}, {"b", ""}, {"h", ""}, {"f", ""}}, plain(r.GetKvs()))
 	d.settled()

@@ -1,5 +1,5 @@
-// A storage that watches the service: it counts what is opened and closed, keeps every batch, fails on request, and gives
-// nothing away for longer than the contract says.
+// A storage that watches the service: it counts what is opened and closed, keeps every batch, fails on request, and
+// gives nothing away for longer than the contract says.
 
 package stage1b_test
 
@@ -99,7 +99,8 @@ func (s *spy) Write(ctx context.Context, rc *kvrpcpb.Context, batch *engine.Batc
 	s.count.writes++
 	var ops []engine.Op
 	for op := range batch.Ops() {
-		ops = append(ops, engine.Op{Kind: op.Kind, CF: op.CF, Key: append([]byte{}, op.Key...), Value: append([]byte{}, op.Value...)})
+		ops = append(ops, engine.Op{Kind: op.Kind, CF: op.CF, Key: append([]byte{}, op.Key...), Value: append([]byte{},
+			op.Value...)})
 	}
 	s.writes = append(s.writes, ops)
 	n, err, hook := s.count.writes, s.writeErr, s.onWrite

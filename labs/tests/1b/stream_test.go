@@ -13,6 +13,17 @@ import (
 type (
 	request  = tikvpb.BatchCommandsRequest_Request
 	response = tikvpb.BatchCommandsResponse_Response
+
+	inEmpty          = tikvpb.BatchCommandsRequest_Request_Empty
+	inRawBatchDelete = tikvpb.BatchCommandsRequest_Request_RawBatchDelete
+	inRawBatchGet    = tikvpb.BatchCommandsRequest_Request_RawBatchGet
+	inRawBatchPut    = tikvpb.BatchCommandsRequest_Request_RawBatchPut
+	inRawBatchScan   = tikvpb.BatchCommandsRequest_Request_RawBatchScan
+	inRawDelete      = tikvpb.BatchCommandsRequest_Request_RawDelete
+	inRawDeleteRange = tikvpb.BatchCommandsRequest_Request_RawDeleteRange
+	inRawGet         = tikvpb.BatchCommandsRequest_Request_RawGet
+	inRawPut         = tikvpb.BatchCommandsRequest_Request_RawPut
+	inRawScan        = tikvpb.BatchCommandsRequest_Request_RawScan
 )
 
 // frame sends one frame and collects the answers to all of its requests.
@@ -32,7 +43,8 @@ func (d *desk) frame(stream tikvpb.Tikv_BatchCommandsClient, ids []uint64, reqs 
 			d.broken(fmt.Sprintf("answers to the requests %v", ids), "the stream ended: "+err.Error())
 		}
 		if len(r.GetRequestIds()) != len(r.GetResponses()) {
-			d.broken("one id for each answer of a frame", fmt.Sprintf("%d ids, %d answers", len(r.GetRequestIds()), len(r.GetResponses())))
+			d.broken("one id for each answer of a frame", fmt.Sprintf("%d ids, %d answers", len(r.GetRequestIds()),
+				len(r.GetResponses())))
 		}
 		for i, id := range r.GetRequestIds() {
 			if !waiting[id] {
@@ -55,19 +67,21 @@ func TestBatchCommandsAnswersEachRequest(t *testing.T) {
 	d.say("BatchCommands: one frame with each raw request that a frame can carry, and ids that are no row of numbers")
 	ids := []uint64{900, 3, 77, 1 << 60, 5, 42, 6, 8, 1000, 11, 12, 13}
 	got := d.frame(stream, ids, []*request{
-		{Cmd: &tikvpb.BatchCommandsRequest_Request_RawGet{RawGet: &kvrpcpb.RawGetRequest{Key: []byte("a")}}},
-		{Cmd: &tikvpb.BatchCommandsRequest_Request_RawGet{RawGet: &kvrpcpb.RawGetRequest{Key: []byte("missing")}}},
-		{Cmd: &tikvpb.BatchCommandsRequest_Request_RawBatchGet{RawBatchGet: &kvrpcpb.RawBatchGetRequest{Keys: bytesOf([]string{"b", "c?", "a"})}}},
-		{Cmd: &tikvpb.BatchCommandsRequest_Request_RawPut{RawPut: &kvrpcpb.RawPutRequest{Key: []byte("p"), Value: []byte("put")}}},
-		{Cmd: &tikvpb.BatchCommandsRequest_Request_RawBatchPut{RawBatchPut: &kvrpcpb.RawBatchPutRequest{Pairs: []*kvrpcpb.KvPair{{Key: []byte("q"), Value: []byte("bp")}}}}},
-		{Cmd: &tikvpb.BatchCommandsRequest_Request_RawDelete{RawDelete: &kvrpcpb.RawDeleteRequest{Key: []byte("x")}}},
-		{Cmd: &tikvpb.BatchCommandsRequest_Request_RawBatchDelete{RawBatchDelete: &kvrpcpb.RawBatchDeleteRequest{Keys: bytesOf([]string{"y"})}}},
-		{Cmd: &tikvpb.BatchCommandsRequest_Request_RawScan{RawScan: &kvrpcpb.RawScanRequest{EndKey: []byte("c"), Limit: 5}}},
-		{Cmd: &tikvpb.BatchCommandsRequest_Request_RawDeleteRange{RawDeleteRange: &kvrpcpb.RawDeleteRangeRequest{StartKey: []byte("z")}}},
-		{Cmd: &tikvpb.BatchCommandsRequest_Request_RawPut{RawPut: &kvrpcpb.RawPutRequest{Key: nil, Value: []byte("no key")}}},
-		{Cmd: &tikvpb.BatchCommandsRequest_Request_RawBatchScan{RawBatchScan: &kvrpcpb.RawBatchScanRequest{
+		{Cmd: &inRawGet{RawGet: &kvrpcpb.RawGetRequest{Key: []byte("a")}}},
+		{Cmd: &inRawGet{RawGet: &kvrpcpb.RawGetRequest{Key: []byte("missing")}}},
+		{Cmd: &inRawBatchGet{RawBatchGet: &kvrpcpb.RawBatchGetRequest{Keys: bytesOf([]string{"b", "c?", "a"})}}},
+		{Cmd: &inRawPut{RawPut: &kvrpcpb.RawPutRequest{Key: []byte("p"),
+			Value: []byte("put")}}},
+		{Cmd: &inRawBatchPut{RawBatchPut: &kvrpcpb.RawBatchPutRequest{Pairs: []*kvrpcpb.KvPair{{Key: []byte("q"),
+			Value: []byte("bp")}}}}},
+		{Cmd: &inRawDelete{RawDelete: &kvrpcpb.RawDeleteRequest{Key: []byte("x")}}},
+		{Cmd: &inRawBatchDelete{RawBatchDelete: &kvrpcpb.RawBatchDeleteRequest{Keys: bytesOf([]string{"y"})}}},
+		{Cmd: &inRawScan{RawScan: &kvrpcpb.RawScanRequest{EndKey: []byte("c"), Limit: 5}}},
+		{Cmd: &inRawDeleteRange{RawDeleteRange: &kvrpcpb.RawDeleteRangeRequest{StartKey: []byte("z")}}},
+		{Cmd: &inRawPut{RawPut: &kvrpcpb.RawPutRequest{Key: nil, Value: []byte("no key")}}},
+		{Cmd: &inRawBatchScan{RawBatchScan: &kvrpcpb.RawBatchScanRequest{
 			Ranges: []*kvrpcpb.KeyRange{{StartKey: []byte("a"), EndKey: []byte("b")}}, EachLimit: 3}}},
-		{Cmd: &tikvpb.BatchCommandsRequest_Request_Empty{Empty: &tikvpb.BatchCommandsEmptyRequest{TestId: 21}}},
+		{Cmd: &inEmpty{Empty: &tikvpb.BatchCommandsEmptyRequest{TestId: 21}}},
 	})
 	type check struct { // what must hold for the answer under an id
 		id    uint64
@@ -77,13 +91,16 @@ func TestBatchCommandsAnswersEachRequest(t *testing.T) {
 	for _, c := range []check{
 		{900, `RawGet: "1"`, string(got[900].GetRawGet().GetValue()) == "1" && !got[900].GetRawGet().GetNotFound()},
 		{3, `RawGet: not_found`, got[3].GetRawGet() != nil && got[3].GetRawGet().GetNotFound()},
-		{77, `RawBatchGet: "b"="" "a"="1"`, list(plain(got[77].GetRawBatchGet().GetPairs())) == list([]pair{{"b", ""}, {"a", "1"}})},
+		{77, `RawBatchGet: "b"="" "a"="1"`, list(plain(got[77].GetRawBatchGet().GetPairs())) == list([]pair{{"b", ""},
+			{"a", "1"}})},
 		{1 << 60, "RawPut: no error", got[1<<60].GetRawPut() != nil && !troubleOf(got[1<<60].GetRawPut(), nil).any()},
 		{5, "RawBatchPut: no error", got[5].GetRawBatchPut() != nil && !troubleOf(got[5].GetRawBatchPut(), nil).any()},
 		{42, "RawDelete: no error", got[42].GetRawDelete() != nil && !troubleOf(got[42].GetRawDelete(), nil).any()},
-		{6, "RawBatchDelete: no error", got[6].GetRawBatchDelete() != nil && !troubleOf(got[6].GetRawBatchDelete(), nil).any()},
+		{6, "RawBatchDelete: no error", got[6].GetRawBatchDelete() != nil && !troubleOf(got[6].GetRawBatchDelete(),
+			nil).any()},
 		{8, `RawScan: "a"="1" "b"=""`, list(plain(got[8].GetRawScan().GetKvs())) == list([]pair{{"a", "1"}, {"b", ""}})},
-		{1000, "RawDeleteRange: no error", got[1000].GetRawDeleteRange() != nil && !troubleOf(got[1000].GetRawDeleteRange(), nil).any()},
+		{1000, "RawDeleteRange: no error",
+			got[1000].GetRawDeleteRange() != nil && !troubleOf(got[1000].GetRawDeleteRange(), nil).any()},
 		{12, `RawBatchScan: "a"="1"`, list(plain(got[12].GetRawBatchScan().GetKvs())) == list([]pair{{"a", "1"}})},
 		{13, "Empty: test_id 21", got[13].GetEmpty().GetTestId() == 21},
 		{11, "RawPut: an error, the key is empty", got[11].GetRawPut() != nil && troubleOf(got[11].GetRawPut(), nil).any()},
@@ -108,10 +125,10 @@ func TestBatchCommandsDoesNotWaitForTheSlow(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.say("BatchCommands: a frame with a RawPut whose write hangs, and 20 RawGets")
-	ids, reqs := []uint64{1}, []*request{{Cmd: &tikvpb.BatchCommandsRequest_Request_RawPut{RawPut: &kvrpcpb.RawPutRequest{Key: []byte("b")}}}}
+	ids, reqs := []uint64{1}, []*request{{Cmd: &inRawPut{RawPut: &kvrpcpb.RawPutRequest{Key: []byte("b")}}}}
 	for i := range uint64(20) {
 		ids = append(ids, 2+i)
-		reqs = append(reqs, &request{Cmd: &tikvpb.BatchCommandsRequest_Request_RawGet{RawGet: &kvrpcpb.RawGetRequest{Key: []byte("a")}}})
+		reqs = append(reqs, &request{Cmd: &inRawGet{RawGet: &kvrpcpb.RawGetRequest{Key: []byte("a")}}})
 	}
 	if err := stream.Send(&tikvpb.BatchCommandsRequest{Requests: reqs, RequestIds: ids}); err != nil {
 		t.Fatal(err)
@@ -125,7 +142,8 @@ func TestBatchCommandsDoesNotWaitForTheSlow(t *testing.T) {
 		}
 		for i, id := range r.GetRequestIds() {
 			if id == 1 || seen[id] || string(r.GetResponses()[i].GetRawGet().GetValue()) != "1" {
-				d.broken(`each RawGet is answered once with "1", the RawPut not yet`, fmt.Sprintf("id %d: %v", id, r.GetResponses()[i]))
+				d.broken(`each RawGet is answered once with "1", the RawPut not yet`, fmt.Sprintf("id %d: %v", id,
+					r.GetResponses()[i]))
 			}
 			seen[id] = true
 		}

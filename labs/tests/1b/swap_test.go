@@ -50,7 +50,8 @@ func TestCompareAndSwap(t *testing.T) {
 		}
 		// What was found is told in both cases.
 		if r.GetPreviousNotExist() != (c.present == missing) {
-			d.broken(fmt.Sprintf("previous_not_exist %v: the key is %s", c.present == missing, c.present), fmt.Sprint(r.GetPreviousNotExist()))
+			d.broken(fmt.Sprintf("previous_not_exist %v: the key is %s", c.present == missing, c.present),
+				fmt.Sprint(r.GetPreviousNotExist()))
 		}
 		if c.present != missing && string(r.GetPreviousValue()) != c.present {
 			d.broken("previous_value "+q(c.present), q(string(r.GetPreviousValue())))
@@ -81,7 +82,8 @@ func TestSwapIsOneStep(t *testing.T) {
 			return d.kv.RawPut(d.ctx(), &kvrpcpb.RawPutRequest{Key: []byte("k"), Value: []byte("second")})
 		}},
 		{`RawBatchPut("a"="" "k"="second")`, func(d *desk) (answer, error) {
-			return d.kv.RawBatchPut(d.ctx(), &kvrpcpb.RawBatchPutRequest{Pairs: []*kvrpcpb.KvPair{{Key: []byte("a")}, {Key: []byte("k"), Value: []byte("second")}}})
+			return d.kv.RawBatchPut(d.ctx(), &kvrpcpb.RawBatchPutRequest{Pairs: []*kvrpcpb.KvPair{{Key: []byte("a")},
+				{Key: []byte("k"), Value: []byte("second")}}})
 		}},
 		{`RawDelete("k")`, func(d *desk) (answer, error) {
 			return d.kv.RawDelete(d.ctx(), &kvrpcpb.RawDeleteRequest{Key: []byte("k")})
@@ -153,12 +155,13 @@ func TestSwapIsOneStep(t *testing.T) {
 					"the value is now "+q(final))
 			}
 			if !r.GetSucceed() || final != "first" {
-				d.broken(`succeed true for the first one, and the value "first"`, fmt.Sprintf("succeed %v, the value %s", r.GetSucceed(), q(final)))
+				d.broken(`succeed true for the first one, and the value "first"`, fmt.Sprintf("succeed %v, the value %s",
+					r.GetSucceed(), q(final)))
 			}
 			continue
 		}
 		if r.GetSucceed() && found && final == "first" {
-			d.broken("the second request comes before the compare, which then fails, or after the swap, and is then what is found",
+			d.broken("the second request comes before the compare, which then fails, or after the swap, and is what is found",
 				`the swap succeeded, and "first" has overwritten what the second request had done`)
 		}
 		d.settled()

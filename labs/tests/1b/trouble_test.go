@@ -53,7 +53,8 @@ func TestBadInputIsAnswered(t *testing.T) {
 	}
 	cas := func(key, value string) func(*desk) (answer, error) {
 		return func(d *desk) (answer, error) {
-			return d.kv.RawCompareAndSwap(d.ctx(), &kvrpcpb.RawCASRequest{Key: []byte(key), Value: []byte(value), PreviousNotExist: true})
+			return d.kv.RawCompareAndSwap(d.ctx(), &kvrpcpb.RawCASRequest{Key: []byte(key), Value: []byte(value),
+				PreviousNotExist: true})
 		}
 	}
 	for _, c := range []call{
@@ -99,7 +100,8 @@ func TestBadInputIsAnswered(t *testing.T) {
 		if tr := troubleOf(r, err); !tr.any() {
 			d.broken("an error in the response", "no error")
 		} else if !tr.final() {
-			d.broken("an error at which a client gives up, and no region_error: after those it asks again by itself", tr.String())
+			d.broken("an error at which a client gives up, and no region_error: after those it asks again by itself",
+				tr.String())
 		}
 		if n, _ := d.store.counted(); n.writes > 0 {
 			d.broken("nothing is written", fmt.Sprintf("%d batches were", n.writes))
@@ -119,7 +121,10 @@ func TestBadInputIsAnswered(t *testing.T) {
 // requests are one legal request of each kind: those that read, and those that write.
 func requests() (reads, writes []call) {
 	reads = []call{
-		{`RawGet("a")`, func(d *desk) (answer, error) { return d.kv.RawGet(d.ctx(), &kvrpcpb.RawGetRequest{Key: []byte("a")}) }},
+		{`RawGet("a")`, func(d *desk) (answer, error) {
+			return d.kv.RawGet(d.ctx(),
+				&kvrpcpb.RawGetRequest{Key: []byte("a")})
+		}},
 		{`RawGet("missing")`, func(d *desk) (answer, error) {
 			return d.kv.RawGet(d.ctx(), &kvrpcpb.RawGetRequest{Key: []byte("missing")})
 		}},
@@ -253,7 +258,7 @@ func TestRegionErrorsAreToldAsSuch(t *testing.T) {
 		d.store.snapErr, d.store.writeErr = nil, nil
 		tr := troubleOf(r, err)
 		if tr.region.GetRegionNotFound().GetRegionId() != 9 {
-			d.broken("region_error{region_not_found{region_id 9}}: the client looks for the region elsewhere, and asks again", tr.String())
+			d.broken("region_error{region_not_found{region_id 9}}: the client looks for the region elsewhere", tr.String())
 		}
 		if tr.text != "" {
 			d.broken("either a region_error or an error, not both: an error is final", tr.text)
@@ -270,7 +275,8 @@ func TestRegionErrorsAreToldAsSuch(t *testing.T) {
 			func(e *errorpb.Error) bool {
 				return e.GetNotLeader().GetRegionId() == 3 && e.GetNotLeader().GetLeader().GetId() == 0
 			}},
-		{&region.EpochNotMatchError{Current: []region.Region{{ID: 7}, {ID: 8}}}, "epoch_not_match with the two current regions",
+		{&region.EpochNotMatchError{Current: []region.Region{{ID: 7}, {ID: 8}}},
+			"epoch_not_match with the two current regions",
 			func(e *errorpb.Error) bool { return len(e.GetEpochNotMatch().GetCurrentRegions()) == 2 }},
 		{&region.KeyNotInRegionError{Key: []byte("a"), RegionID: 5}, "key_not_in_region{key a, region_id 5}",
 			func(e *errorpb.Error) bool {
@@ -280,7 +286,8 @@ func TestRegionErrorsAreToldAsSuch(t *testing.T) {
 			func(e *errorpb.Error) bool {
 				return e.GetStoreNotMatch().GetRequestStoreId() == 1 && e.GetStoreNotMatch().GetActualStoreId() == 2
 			}},
-		{&region.BusyError{Reason: "test"}, "server_is_busy", func(e *errorpb.Error) bool { return e.GetServerIsBusy() != nil }},
+		{&region.BusyError{Reason: "test"}, "server_is_busy",
+			func(e *errorpb.Error) bool { return e.GetServerIsBusy() != nil }},
 		{fmt.Errorf("snapshot: %w", engine.ErrClosed), "server_is_busy: the store is stopping",
 			func(e *errorpb.Error) bool { return e.GetServerIsBusy() != nil }},
 		{&region.StaleCommandError{}, "stale_command", func(e *errorpb.Error) bool { return e.GetStaleCommand() != nil }},

@@ -158,7 +158,8 @@ func TestContextReachesTheStorage(t *testing.T) {
 			return d.kv.RawBatchGet(d.ctx(), &kvrpcpb.RawBatchGetRequest{Context: rc, Keys: [][]byte{[]byte("k")}})
 		},
 		"RawBatchPut": func() (answer, error) {
-			return d.kv.RawBatchPut(d.ctx(), &kvrpcpb.RawBatchPutRequest{Context: rc, Pairs: []*kvrpcpb.KvPair{{Key: []byte("k")}}})
+			return d.kv.RawBatchPut(d.ctx(), &kvrpcpb.RawBatchPutRequest{Context: rc,
+				Pairs: []*kvrpcpb.KvPair{{Key: []byte("k")}}})
 		},
 		"RawCompareAndSwap": func() (answer, error) {
 			return d.kv.RawCompareAndSwap(d.ctx(), &kvrpcpb.RawCASRequest{Context: rc, Key: []byte("k"), PreviousNotExist: true})
