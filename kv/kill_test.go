@@ -51,7 +51,7 @@ func TestKilledServerKeepsEveryAcknowledgedWrite(t *testing.T) {
 				random: rand.New(rand.NewPCG(*killSeed, uint64(len(engine)))),
 			}
 			for i := range killWriters {
-				w.writers = append(w.writers, &killWriter{name: fmt.Sprintf("writer%d", i), seed: *killSeed + uint64(i)})
+				w.writers = append(w.writers, &killWriter{name: fmt.Sprint("writer", i), seed: *killSeed + uint64(i)})
 			}
 			for w.kill = range *kills {
 				w.life()

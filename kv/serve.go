@@ -210,12 +210,8 @@ func (r *running) openEngine(dir *datadir.Dir, o serveOptions) (engine.Engine, e
 func (r *running) openStore(db engine.Engine, m *membership) *standalone.Store {
 	store := standalone.New(db, standalone.Options{
 		ClusterID: m.ids.ClusterID, Peer: m.peer(), Region: m.region(),
-		Wrote: r.metrics.wrote,
-		Broken: func(err error) {
-			r.log.Error("the disk failed, the store refuses all writes: see to the disk, then start it again", "err", err)
-			r.metrics.fail(err)
-			r.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
-		},
+		Wrote:  r.metrics.wrote,
+		Broken: r.broken,
 	})
 	r.onClose(func(context.Context) error { store.Close(); return nil })
 	return store
@@ -229,6 +225,13 @@ func (r *running) openRecords(dir *datadir.Dir) (*scheduler.DirStorage, error) {
 	}
 	r.onClose(func(context.Context) error { return records.Close() })
 	return records, nil
+}
+
+// broken tells everybody that the engine has failed to write.
+func (r *running) broken(err error) {
+	r.log.Error("the disk failed, the store refuses all writes: see to the disk, then start it again", "err", err)
+	r.metrics.fail(err)
+	r.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 }
 
 func (r *running) startScheduler(records *scheduler.DirStorage, lis net.Listener) error {

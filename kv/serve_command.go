@@ -51,7 +51,7 @@ Clients are given the scheduler's address. The status address has /metrics, /deb
 	flags.StringVar(&o.dir, "data-dir", "", "directory of the data; made if it does not exist")
 	flags.StringVar(&o.engine, "engine", open.Default, "what keeps the data on disk: "+strings.Join(open.Names, ", "))
 	flags.StringVar(&o.addr, "addr", "127.0.0.1:20160", "address of the store; port 0 means any free one")
-	flags.StringVar(&o.schedulerAddr, "scheduler-addr", "127.0.0.1:2379", "address of the scheduler, which clients are given")
+	flags.StringVar(&o.schedulerAddr, "scheduler-addr", "127.0.0.1:2379", "address of the scheduler, for clients")
 	flags.StringVar(&o.statusAddr, "status-addr", "127.0.0.1:20180", "address of metrics, profiles and status")
 	flags.StringVar(&o.advertiseHost, "advertise-host", "", "host that clients dial, if it is not the one listened on")
 	flags.DurationVar(&o.sweepInterval, "sweep-interval", 10*time.Minute, "pause between two sweeps of expired pairs")

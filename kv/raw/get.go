@@ -55,8 +55,8 @@ func TTL(snap engine.Snapshot, cf engine.CF, key []byte, now uint64) (ttl uint64
 }
 
 // lookUp reads one pair: its value, and the second at which it expires, or never. found is false, and there is no
-// error, if the key has no pair or one that has expired by now. It checks the key (checkKey) before it asks the snapshot, and
-// takes apart what is stored (decodeValue). The value belongs to the caller.
+// error, if the key has no pair or one that has expired by now. It checks the key (checkKey) before it asks the
+// snapshot, and takes apart what is stored (decodeValue). The value belongs to the caller.
 // Errors: ErrEmptyKey, ErrKeyTooLarge; all of the snapshot's but engine.ErrNotFound; engine.ErrCorrupt.
 func lookUp(snap engine.Snapshot, cf engine.CF, key []byte, now uint64,
 ) (value []byte, at uint64, found bool, err error) {

@@ -2,7 +2,7 @@
 //
 //	receiver ──frames──► loop ──► one goroutine per request ──answers──► sender
 //	                       │            (at most streamRequests)          │
-//	                       └── takes no frame while there is no room      └── all answers that are ready go into one frame
+//	                       └── takes no frame while there is no room      └── all that are ready go into one frame
 //
 // Memory is bounded without any limit on the client: with no room for a request the loop waits, then the receiver
 // does, then gRPC's flow control, then the client. A client that reads no answers blocks the sender, with it the

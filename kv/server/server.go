@@ -90,9 +90,9 @@ type writer func(cf engine.CF) (*engine.Batch, error)
 // A decider says what to write after a look at what there is.
 type decider func(snap engine.Snapshot, cf engine.CF) (*engine.Batch, error)
 
-// read runs a request that only reads: it takes one snapshot from the storage, runs f on it, and closes it on every path.
-// cfName is as in the request (see engine.ParseCF). f gets the snapshot through [interruptible], with ctx bounded by
-// withinLimit, so that an endless scan ends when the client has left or its time is up.
+// read runs a request that only reads: it takes one snapshot from the storage, runs f on it, and closes it on every
+// path. cfName is as in the request (see engine.ParseCF). f gets the snapshot through [interruptible], with ctx
+// bounded by withinLimit, so that an endless scan ends when the client has left or its time is up.
 // Errors: engine.ErrUnknownCF, those of the storage, those of f.
 func (s *Server) read(ctx context.Context, rc *kvrpcpb.Context, cfName string, f reader) error {
 	cf, err := engine.ParseCF(cfName)
@@ -134,8 +134,8 @@ func (s *Server) write(ctx context.Context, rc *kvrpcpb.Context, cfName string, 
 
 // change runs a request that looks at keys and writes what follows from it, as one step: nobody else writes the keys
 // between the snapshot and the end of the write. So keys are latched exclusively (see latch.Table.Exclusive) before
-// the snapshot is taken, and released, on every path, when all is done. f decides on the snapshot, which is closed again
-// before anything is written. A batch that is nil or empty is not written. ctx is bounded by withinLimit.
+// the snapshot is taken, and released, on every path, when all is done. f decides on the snapshot, which is closed
+// again before anything is written. A batch that is nil or empty is not written. ctx is bounded by withinLimit.
 // Errors: engine.ErrUnknownCF, those of f, of ctx, of the storage.
 func (s *Server) change(ctx context.Context, rc *kvrpcpb.Context, cfName string, keys [][]byte, f decider) error {
 	cf, err := engine.ParseCF(cfName)

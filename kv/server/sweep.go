@@ -43,7 +43,9 @@ func (s *Server) SweepExpired(ctx context.Context, rc *kvrpcpb.Context) (removed
 }
 
 // sweepStep looks at the next pairs and removes those that have expired.
-func (s *Server) sweepStep(ctx context.Context, rc *kvrpcpb.Context, start []byte) (removed int, next []byte, err error) {
+func (s *Server) sweepStep(
+	ctx context.Context, rc *kvrpcpb.Context, start []byte,
+) (removed int, next []byte, err error) {
 	var keys [][]byte
 	now, cfName := s.now(), engine.Default.String()
 	err = s.read(ctx, rc, cfName, func(snap engine.Snapshot, cf engine.CF) error {
