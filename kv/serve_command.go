@@ -18,8 +18,11 @@ import (
 	"tinykv/kv/engine/open"
 )
 
-// stopLimit is how long a graceful stop may take. What is acknowledged is durable anyway, so nothing is lost beyond it.
-const stopLimit = 15 * time.Second
+// What is acknowledged is durable already, so a stop that takes too long loses nothing when it is cut off.
+const (
+	stopLimit = 15 * time.Second           // how long requests in flight may take to end
+	hangLimit = stopLimit + 10*time.Second // how long everything may take; a disk that hangs would take for ever
+)
 
 func newServeCommand() *cobra.Command {
 	o := serveOptions{}
@@ -79,6 +82,11 @@ func serve(ctx context.Context, o serveOptions, out io.Writer) error {
 	stop() // from now on a signal does what it does by default: it ends the process
 	limit, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
+	hanging := time.AfterFunc(hangLimit, func() {
+		o.log.Error("the stop hangs, probably in a write to the disk: the process ends now")
+		os.Exit(1)
+	})
+	defer hanging.Stop()
 	if err := server.close(limit); err != nil {
 		return err
 	}
