@@ -52,7 +52,7 @@ func (n *network) dial(ctx context.Context, addr string) (net.Conn, error) {
 	return lis.DialContext(ctx)
 }
 
-func (n *network) client(t *testing.T, addrs ...string) *client.Client {
+func (n *network) client(t testing.TB, addrs ...string) *client.Client {
 	t.Helper()
 	c, err := client.New(client.Options{
 		Addrs: addrs, DialOptions: []grpc.DialOption{grpc.WithContextDialer(n.dial)},
@@ -65,7 +65,7 @@ func (n *network) client(t *testing.T, addrs ...string) *client.Client {
 }
 
 // scheduler runs a real server at addr, on records that outlive it.
-func (n *network) scheduler(t *testing.T, addr string, storage server.Storage) (stop func()) {
+func (n *network) scheduler(t testing.TB, addr string, storage server.Storage) (stop func()) {
 	t.Helper()
 	s, err := server.New(server.Options{Storage: storage, AdvertiseURLs: []string{"http://" + addr}})
 	if err != nil {

@@ -187,6 +187,21 @@ func TestIDsAreNeverHandedOutTwiceAcrossCrashes(t *testing.T) {
 	}
 }
 
+func TestMoreIDsThanAStepCanBeTakenAtOnce(t *testing.T) {
+	ids := cluster.NewIDs(0, 5)
+	bound, save, err := ids.Need(100)
+	if err != nil || !save || bound < 101 {
+		t.Fatal(bound, save, err)
+	}
+	ids.Saved(bound)
+	if first := ids.Take(100); first != 1 {
+		t.Errorf("first is %d", first)
+	}
+	if _, save, _ := ids.Need(4); save {
+		t.Error("the step was not made durable with the rest")
+	}
+}
+
 func TestAbsurdCountsOfIDsAreRefused(t *testing.T) {
 	ids := cluster.NewIDs(1<<40, 0)
 	for _, count := range []uint64{0, math.MaxUint64, math.MaxUint64 - 1<<40} {

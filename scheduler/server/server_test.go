@@ -312,11 +312,12 @@ func TestARestartKnowsAllThatWasAcknowledged(t *testing.T) {
 // failing is a storage whose disk can be taken away.
 type failing struct {
 	*server.MemStorage
-	err error
+	err  error
+	only string // the record that cannot be written; "" is all
 }
 
 func (f *failing) Save(ctx context.Context, name string, value []byte) error {
-	if f.err != nil {
+	if f.err != nil && (f.only == "" || f.only == name) {
 		return f.err
 	}
 	return f.MemStorage.Save(ctx, name, value)
@@ -351,6 +352,16 @@ func TestWhatCannotBeMadeDurableDidNotHappen(t *testing.T) {
 	}
 	disk.err = nil
 	bootstrap(t, r)
+
+	disk.err, disk.only = errors.New("no space left"), "cluster"
+	_, err = r.PutStore(t.Context(), &pdpb.PutStoreRequest{Header: header(), Store: &metapb.Store{Id: 5, Address: "kv:5"}})
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("PutStore: %v", err)
+	}
+	store, err := r.GetStore(t.Context(), &pdpb.GetStoreRequest{Header: header(), StoreId: 5})
+	if err != nil || store.GetHeader().GetError() == nil {
+		t.Errorf("a store that is not durable is known: %v, %v", store, err)
+	}
 }
 
 func TestCloseEndsStreamsAndRefusesWhatComesLater(t *testing.T) {
