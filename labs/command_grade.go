@@ -96,7 +96,7 @@ func gradeTree(ctx context.Context, w io.Writer, job gradeJob) (*grade.Report, e
 	if err != nil {
 		return nil, err
 	}
-	progress := report.NewProgress(w, stages, nil, report.ProgressOptions{Live: isTerminal(w), Verbose: job.flags.verbose})
+	progress := report.NewProgress(w, stages, nil, report.ProgressOptions{Live: isLively(w), Verbose: job.flags.verbose})
 	r, err := grade.Run(ctx, grade.Options{
 		Root: root, Stages: stages, Jobs: job.flags.jobs, CleanEnv: true, Observe: progress.Observe,
 		// As an overlay, the sources of hidden tests are gone before the first line of the learner's code runs.

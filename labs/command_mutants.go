@@ -141,7 +141,7 @@ func (c corpusRun) stage(s course.Stage, entries []mutant.Entry) ([]mutant.Resul
 // tell writes progress: a line that is written over on a terminal, else a line of its own.
 func (c corpusRun) tell(out io.Writer, line string, last bool) {
 	switch {
-	case !isTerminal(out):
+	case !isLively(out):
 		fmt.Fprintln(out, line)
 	case last:
 		fmt.Fprint(out, "\r\x1b[2K")

@@ -64,7 +64,7 @@ type watcher struct {
 // end: the next save may mend it.
 func (w watcher) run(ctx context.Context, changed []string) {
 	w.files.Watch(w.dirs())
-	if isTerminal(w.out) {
+	if isLively(w.out) {
 		fmt.Fprint(w.out, "\x1b[2J\x1b[3J\x1b[H") // a clean screen: what is on it belongs to this save
 	}
 	what := "started"

@@ -108,6 +108,11 @@ func isTerminal(w io.Writer) bool {
 	return ok && isatty.IsTerminal(f.Fd())
 }
 
+// isLively says whether what is written to w may move the cursor: on a terminal, unless its owner wants plain lines.
+func isLively(w io.Writer) bool {
+	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
 // runStages grades the stages of a tree, shows how it goes, and remembers the results in it.
 func runStages(ctx context.Context, w io.Writer, here *workspace.Space, f runFlags,
 	opts grade.Options) (*grade.Report, error) {
@@ -133,7 +138,7 @@ func runStages(ctx context.Context, w io.Writer, here *workspace.Space, f runFla
 		selected = only.MatchString
 	}
 	progress := report.NewProgress(w, opts.Stages, selected, report.ProgressOptions{
-		First: opts.First, Live: isTerminal(w), Verbose: f.verbose,
+		First: opts.First, Live: isLively(w), Verbose: f.verbose,
 		Saved: func(stage, test string, t grade.TestResult) string { return saveOutput(root, stage, test, t.Output) },
 	})
 	opts.Root, opts.Only, opts.Jobs, opts.Race, opts.Observe = root, only, f.jobs, f.race, progress.Observe
