@@ -23,6 +23,8 @@ const (
 	historyName = ".tinykv_history" // in the home directory
 	// defaultCommandTimeout is how long one command of the shell may take.
 	defaultCommandTimeout = 10 * time.Second
+	// reachTimeout is how long the shell looks for a scheduler before it says that there is none.
+	reachTimeout = 3 * time.Second
 )
 
 func newShellCommand() *cobra.Command {
@@ -48,6 +50,11 @@ pipe; then a command that fails is reported with the number of its line, and the
 				return err
 			}
 			defer c.Close()
+			if len(args) == 0 || args[0] != "help" {
+				if err := reach(ctx, c, min(timeout, reachTimeout)); err != nil {
+					return err
+				}
+			}
 			t := terminal{in: os.Stdin, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr()}
 			return t.run(ctx, newShell(c, t, asJSON, timeout), args)
 		},
@@ -57,6 +64,14 @@ pipe; then a command that fails is reported with the number of its line, and the
 	cmd.Flags().DurationVar(&timeout, "timeout", defaultCommandTimeout, "how long one command may take")
 	cmd.Flags().SetInterspersed(false) // what follows the command is the command's
 	return cmd
+}
+
+// reach finds out at once whether there is somebody to talk to, so that nobody types into the void.
+func reach(ctx context.Context, c *client.Client, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	_, err := c.Scheduler().Members(ctx)
+	return err
 }
 
 // terminal is where commands come from and results go to.

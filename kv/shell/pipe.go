@@ -49,7 +49,7 @@ func (s *Shell) RunPipe(ctx context.Context, r io.Reader) error {
 // summary is how a pipe ends.
 func summary(failed, n int) error {
 	if failed > 0 {
-		return fmt.Errorf("%w: %s of %s", ErrFailed, plural(failed, "line"), plural(n, "line"))
+		return fmt.Errorf("%w: %d of %s", ErrFailed, failed, plural(n, "line"))
 	}
 	return nil
 }
