@@ -17,10 +17,15 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
 
 	"tinykv/proto/pdpb"
 	"tinykv/scheduler/cluster"
 )
+
+// keepalivePolicy lets clients ping an idle connection, as TiKV's do every 10 seconds. By default gRPC takes that for
+// an attack and hangs up.
+var keepalivePolicy = keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}
 
 // Options of a Server.
 type Options struct {
@@ -85,7 +90,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		opts: opts, clusterID: c.ID(), storage: opts.Storage, log: opts.Logger,
-		health: health.NewServer(), grpc: grpc.NewServer(),
+		health: health.NewServer(), grpc: grpc.NewServer(grpc.KeepaliveEnforcementPolicy(keepalivePolicy)),
 		timestamps: newTimestamps(opts, int64(found.timestamp.Bound)),
 		safePoint:  newSafePoint(opts.Storage, found.safePoint.Bound),
 		cluster:    c, ids: cluster.NewIDs(found.ids.Bound, 0),
