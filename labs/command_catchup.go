@@ -22,8 +22,8 @@ func catchupCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "catchup STAGE | --off",
 		Short: "Take the stages before STAGE from the reference from now on; your files stay untouched",
-		Long: `Take the stages before STAGE from the reference from now on, whenever something is graded, run by make play, or
-built with labs overlay. Your files stay as they are: the reference's functions are laid over them while they are compiled.
+		Long: `Take the stages before STAGE from the reference from now on, whenever something is graded, run by make
+play, or built with labs overlay. Your files stay as they are: the reference's functions are laid over them while they are compiled.
 A stage's own tests are always about your functions. labs catchup --off ends it.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -83,8 +83,8 @@ func overlayCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "overlay",
 		Short: "Print a file for go build -overlay that brings what you caught up with",
-		Long: `Print the path of a file for the flag -overlay of go build, go run and go test, which brings the stages that you
-caught up with. It is as of now: ask again after you changed your files.
+		Long: `Print the path of a file for the flag -overlay of go build, go run and go test, which brings the stages
+that you caught up with. It is as of now: ask again after you changed your files.
 
   go build -overlay "$(go run ./labs overlay)" -o bin/kv ./kv`,
 		Args: cobra.NoArgs,

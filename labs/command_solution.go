@@ -22,8 +22,8 @@ func solutionCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "solution STAGE [FUNCTION]",
 		Short: "Put the reference's functions of a stage into your files (asks first, keeps yours), or show them",
-		Long: `Put the reference's functions of a stage into your files. Only the functions that the stage asks for are replaced,
-with the helpers that only they use. Your versions of the files are kept in .labs/backup.
+		Long: `Put the reference's functions of a stage into your files. Only the functions that the stage asks for are
+replaced, with the helpers that only they use. Your versions of the files are kept in .labs/backup.
 
 With --show nothing is changed: the functions are printed, or the one that you name.`,
 		Args: cobra.RangeArgs(1, 2),

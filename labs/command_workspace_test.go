@@ -60,7 +60,8 @@ func TestALearnersDay(t *testing.T) {
 		t.Errorf("solution --show: %v\n%s", err, out)
 	}
 	for _, answer := range []string{"", "\n", "n\n", "yess\n"} {
-		if out, err := typed(t, solutionCommand(), answer, first.ID); err == nil || !strings.Contains(out, first.Holes[0].File) {
+		out, err := typed(t, solutionCommand(), answer, first.ID)
+		if err == nil || !strings.Contains(out, first.Holes[0].File) {
 			t.Errorf("the answer %q was taken for a yes: %v\n%s", answer, err, out)
 		}
 	}
@@ -88,10 +89,12 @@ func TestALearnersDay(t *testing.T) {
 	}
 	checkOverlay(t, "")
 
-	if out, err := typed(t, solutionCommand(), "y\n", first.ID); err != nil || !strings.Contains(out, ".labs/backup/"+first.ID+"-1") {
+	out, err = typed(t, solutionCommand(), "y\n", first.ID)
+	if err != nil || !strings.Contains(out, ".labs/backup/"+first.ID+"-1") {
 		t.Errorf("solution: %v\n%s", err, out)
 	}
-	if text, err := os.ReadFile(first.Holes[0].File); err != nil || bytes.Contains(text, []byte(course.PanicText(first.ID, first.Holes[0].Func))) {
+	text, err := os.ReadFile(first.Holes[0].File)
+	if err != nil || bytes.Contains(text, []byte(course.PanicText(first.ID, first.Holes[0].Func))) {
 		t.Errorf("%s is not solved: %v", first.Holes[0].File, err)
 	}
 	if out, err := typed(t, solutionCommand(), "", "--yes", first.ID); err != nil || !strings.Contains(out, "already") {

@@ -80,11 +80,14 @@ func o() {}
 }
 
 func TestFuncFindsExactlyOne(t *testing.T) {
-	p := load(t, "package p\nfunc F() {}\nfunc init() {}\nfunc init() {}\ntype T struct{}\nfunc (t *T) F() {}\n", "package p\nfunc G() {}\n")
+	p := load(t, "package p\nfunc F() {}\nfunc init() {}\nfunc init() {}\ntype T struct{}\nfunc (t *T) F() {}\n",
+		"package p\nfunc G() {}\n")
 	if u := function(t, p, "T.F"); u.Func.Recv == nil {
 		t.Error("T.F is not the method")
 	}
-	for name, want := range map[string]string{"init": "2 times", "G": "it is in f1.go", "H": "no function H", "T": "no function T"} {
+	for name, want := range map[string]string{
+		"init": "2 times", "G": "it is in f1.go", "H": "no function H", "T": "no function T",
+	} {
 		if _, err := p.Func("f0.go", name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Func(%q): error %v, want one with %q", name, err, want)
 		}
@@ -159,13 +162,15 @@ const (
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
-	if got := p.GroupText(p.Named("low")[0]); !strings.HasPrefix(got, "const (\n\tlow = 1\n") || !strings.HasSuffix(got, "limit = 2\n)") {
+	got := p.GroupText(p.Named("low")[0])
+	if !strings.HasPrefix(got, "const (\n\tlow = 1\n") || !strings.HasSuffix(got, "limit = 2\n)") {
 		t.Errorf("the group is %q", got)
 	}
 }
 
 func TestRewritesKeepLinesIfAsked(t *testing.T) {
-	const text = "package p\n\nimport (\n\t\"fmt\"\n\t\"os\"\n)\n\n// F\nfunc F() {\n\tfmt.Println()\n}\n\nfunc G() { os.Exit(1) }\n"
+	const text = "package p\n\nimport (\n\t\"fmt\"\n\t\"os\"\n)\n\n" +
+		"// F\nfunc F() {\n\tfmt.Println()\n}\n\nfunc G() { os.Exit(1) }\n"
 	for keep, want := range map[bool]string{
 		true:  "package p\n\nimport (\n\n\t\"os\"\n)\n\n\n\n\n\n\nfunc G() { os.Exit(1) }\n",
 		false: "package p\n\nimport (\n\t\"os\"\n)\n\nfunc G() { os.Exit(1) }\n",
@@ -180,10 +185,12 @@ func TestRewritesKeepLinesIfAsked(t *testing.T) {
 }
 
 func TestImportsThatAreNeededComeOnce(t *testing.T) {
+	const end = "\n\nfunc F() { fmt.Println(x.Y) }\n"
 	for text, want := range map[string]string{
-		"package p\n\nfunc F() {}\n":                   "package p\n\nimport (\n\tx \"a/b\"\n\t\"fmt\"\n)\n\nfunc F() { fmt.Println(x.Y) }\n",
-		"package p\n\nimport \"fmt\"\n\nfunc F() {}\n": "package p\n\nimport (\n\tx \"a/b\"\n)\n\nimport \"fmt\"\n\nfunc F() { fmt.Println(x.Y) }\n",
+		"package p\n\nfunc F() {}\n":                   "package p\n\nimport (\n\tx \"a/b\"\n\t\"fmt\"\n)",
+		"package p\n\nimport \"fmt\"\n\nfunc F() {}\n": "package p\n\nimport (\n\tx \"a/b\"\n)\n\nimport \"fmt\"",
 	} {
+		want += end
 		p := load(t, text)
 		from := load(t, "package p\nimport (\"fmt\"; x \"a/b\"; \"os\")\n").Files[0]
 		const body = "func F() { fmt.Println(x.Y) }"

@@ -12,8 +12,8 @@ import (
 	"tinykv/labs/starter"
 )
 
-// The real course, its holes dealt at random to two stages: whichever solution comes first, both together are the reference. So
-// functions and helpers find their places among any others.
+// The real course, its holes dealt at random to two stages: whichever solution comes first, both together are the
+// reference. So functions and helpers find their places among any others.
 func TestSolutionsInAnyOrderBringTheReferenceBack(t *testing.T) {
 	holes := starter.Holes(course.Stages())
 	reference, err := overlay.ReadDirs("../..", append(starter.Dirs(holes), "."))

@@ -13,8 +13,9 @@ func module(t *testing.T) (root string) {
 	t.Helper()
 	root = t.TempDir()
 	err := Files{
-		"go.mod":      []byte("module example\n\ngo 1.26\n"),
-		"a/a.go":      []byte("package a\n\nimport _ \"embed\"\n\n//go:embed a.txt\nvar Text string\n\nfunc Where() string { return \"disk\" }\n"),
+		"go.mod": []byte("module example\n\ngo 1.26\n"),
+		"a/a.go": []byte("package a\n\nimport _ \"embed\"\n\n//go:embed a.txt\nvar Text string\n\n" +
+			"func Where() string { return \"disk\" }\n"),
 		"a/a.txt":     []byte("disk"),
 		"a/a_test.go": []byte("package a\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.Fatal(\"on disk\") }\n"),
 		"main.go":     []byte("package main\n\nimport \"example/a\"\n\nfunc main() { print(a.Where(), a.Text) }\n"),
@@ -54,7 +55,8 @@ func TestTheGoCommandSeesReplacedEmbeddedNewAndDeletedFiles(t *testing.T) {
 	if out, err := exec.Command(binary).CombinedOutput(); err != nil || string(out) != "new laid over" {
 		t.Errorf("the program says %q, %v", out, err)
 	}
-	if output, err := goRun(t, root, Files{"a/a_test.go": nil}, "test", "./a"); err != nil || !strings.Contains(output, "no test files") {
+	output, err = goRun(t, root, Files{"a/a_test.go": nil}, "test", "./a")
+	if err != nil || !strings.Contains(output, "no test files") {
 		t.Errorf("a deleted test ran: %v\n%s", err, output)
 	}
 	// A replaced go.mod counts: this one asks for a Go that there is not.
@@ -79,7 +81,8 @@ func TestAPackageThatOnlyTheOverlayHasIsCompiledButNotEntered(t *testing.T) {
 	if output, err := goRun(t, root, fresh, "test", "-c", "-vet=off", "-o", binary, "./fresh"); err != nil {
 		t.Errorf("go test -c: %v\n%s", err, output)
 	}
-	if output, err := goRun(t, root, fresh, "vet", "./fresh"); err == nil || !strings.Contains(output, "no such file or directory") {
+	output, err := goRun(t, root, fresh, "vet", "./fresh")
+	if err == nil || !strings.Contains(output, "no such file or directory") {
 		t.Errorf("go vet can enter such a directory now, so the package's page is out of date: %v\n%s", err, output)
 	}
 }
@@ -96,7 +99,9 @@ func TestOriginNamesTheFilesOfTheTree(t *testing.T) {
 
 func TestTheSameFilesShareTheBuildCache(t *testing.T) {
 	root := module(t)
-	changes := Files{"a/a.go": []byte("package a\n\nvar Text string\n\nfunc Where() string { return \"" + t.TempDir() + "\" }\n")}
+	changes := Files{
+		"a/a.go": []byte("package a\n\nvar Text string\n\nfunc Where() string { return \"" + t.TempDir() + "\" }\n"),
+	}
 	compiled := func() bool {
 		output, err := goRun(t, root, changes, "build", "-x", "./a")
 		if err != nil {

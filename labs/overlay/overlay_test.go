@@ -59,9 +59,9 @@ func TestAnEmptyFileIsNoDeletion(t *testing.T) {
 func TestReadLeavesOutWhatIsNoSource(t *testing.T) {
 	dir := t.TempDir()
 	tree := Files{
-		"go.mod": []byte("module m\n"), "a/a.go": []byte("package a"), "a/.hidden.go": []byte("x"), ".ci/run": []byte("#!/bin/sh\n"),
-		".git/config": []byte("x"), ".labs/w": []byte("x"), "bin/labs": []byte("x"), "a/bench/go.mod": []byte("x"), "a/bench/b.go": []byte("x"),
-		"a/bin/b.go": []byte("x"),
+		"go.mod": []byte("module m\n"), "a/a.go": []byte("package a"), "a/.hidden.go": []byte("x"),
+		".ci/run": []byte("#!/bin/sh\n"), ".git/config": []byte("x"), ".labs/w": []byte("x"), "bin/labs": []byte("x"),
+		"a/bench/go.mod": []byte("x"), "a/bench/b.go": []byte("x"), "a/bin/b.go": []byte("x"),
 	}
 	if err := tree.WriteTo(dir); err != nil {
 		t.Fatal(err)
@@ -76,7 +76,8 @@ func TestReadLeavesOutWhatIsNoSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{".ci/run", "a/.hidden.go", "a/a.go", "a/bin/b.go", "go.mod"}; !reflect.DeepEqual(got.Paths(), want) {
+	want := []string{".ci/run", "a/.hidden.go", "a/a.go", "a/bin/b.go", "go.mod"}
+	if !reflect.DeepEqual(got.Paths(), want) {
 		t.Errorf("read %v, want %v", got.Paths(), want)
 	}
 	if info, err := os.Stat(filepath.Join(dir, ".ci/run")); err != nil || info.Mode()&0o100 == 0 {
@@ -121,7 +122,9 @@ func TestEditsMustFitExactlyOnce(t *testing.T) {
 
 func TestPristinePutsBackTakesAwayAndLeavesTheRest(t *testing.T) {
 	reference := Files{"t/1a/a_test.go": []byte("a"), "t/1a/b_test.go": []byte("b"), "kv/a.go": []byte("reference")}
-	learner := Files{"t/1a/a_test.go": []byte("edited"), "t/1a/main_test.go": []byte("os.Exit(0)"), "kv/a.go": []byte("mine")}
+	learner := Files{
+		"t/1a/a_test.go": []byte("edited"), "t/1a/main_test.go": []byte("os.Exit(0)"), "kv/a.go": []byte("mine"),
+	}
 	got := texts(Pristine(reference, learner, "t/1a"))
 	want := map[string]string{"t/1a/a_test.go": "a", "t/1a/b_test.go": "b", "t/1a/main_test.go": "<gone>"}
 	if !maps.Equal(got, want) {

@@ -38,7 +38,8 @@ var cloneFiles = overlay.Files{
 	"kv/bench/go.mod":         []byte("module tinykv/kv/bench\n"),
 	"kv/bench/b.go":           []byte("package bench\n"),
 	"kv/a/a.go":               []byte("package a\n\n// A is a hole.\nfunc A() string { return \"1a solved\" }\n"),
-	"kv/b/b.go": []byte("package b\n\n// T is a type.\ntype T struct{}\n\n// B is a hole.\nfunc (t *T) B() string { return help() }\n\n" +
+	"kv/b/b.go": []byte("package b\n\n// T is a type.\ntype T struct{}\n\n" +
+		"// B is a hole.\nfunc (t *T) B() string { return help() }\n\n" +
 		"func help() string { return \"1b solved\" }\n\n// C is a hole.\nfunc C() string { return \"2a solved\" }\n"),
 }
 
@@ -115,12 +116,16 @@ func TestAWorkspaceIsAStarterWithItsReferencePacked(t *testing.T) {
 		t.Errorf("files that are not committed:\n%s", status)
 	}
 	tracked := strings.Fields(git(t, w.Root, "ls-files"))
-	for _, want := range []string{recordFile, referenceFile, "Makefile", "labs/main.go", "labs/tests/1a/a_test.go", "kv/a/a.go"} {
+	for _, want := range []string{
+		recordFile, referenceFile, "Makefile", "labs/main.go", "labs/tests/1a/a_test.go", "kv/a/a.go",
+	} {
 		if !slices.Contains(tracked, want) {
 			t.Errorf("%s is not in the workspace", want)
 		}
 	}
-	for _, unwanted := range []string{"labs/mutants/1a.toml", ".ci/run", "labs/main_test.go", "labs/x/testdata/a.go", "kv/bench/b.go"} {
+	for _, unwanted := range []string{
+		"labs/mutants/1a.toml", ".ci/run", "labs/main_test.go", "labs/x/testdata/a.go", "kv/bench/b.go",
+	} {
 		if slices.Contains(tracked, unwanted) {
 			t.Errorf("%s is in the workspace", unwanted)
 		}
@@ -288,7 +293,8 @@ func TestASolutionComesInAndTheLearnersVersionIsKept(t *testing.T) {
 	if err != nil || kept != ".labs/backup/1b-1" || !bytes.Equal(read(t, w, kept+"/"+file), mine) {
 		t.Errorf("kept in %q, %v", kept, err)
 	}
-	if got := read(t, w, file); !bytes.Contains(got, []byte("1b solved")) || !bytes.Contains(got, []byte("2a: C is yours")) {
+	got := read(t, w, file)
+	if !bytes.Contains(got, []byte("1b solved")) || !bytes.Contains(got, []byte("2a: C is yours")) {
 		t.Errorf("the stage is not solved, or another is:\n%s", got)
 	}
 	if again, err := w.Solution(table[1]); err != nil || len(again.Changes) > 0 {
@@ -302,8 +308,8 @@ func TestASolutionComesInAndTheLearnersVersionIsKept(t *testing.T) {
 func TestShowPrintsTheFunctionsAndTheirHelpers(t *testing.T) {
 	w := made(t, clone(t), "1a")
 	all, err := w.Show(table[1], "")
-	if err != nil || !strings.Contains(all, "// kv/b/b.go\n// B is a hole.\nfunc (t *T) B()") || !strings.Contains(all, "func help()") ||
-		strings.Contains(all, "func C()") {
+	if err != nil || !strings.Contains(all, "// kv/b/b.go\n// B is a hole.\nfunc (t *T) B()") ||
+		!strings.Contains(all, "func help()") || strings.Contains(all, "func C()") {
 		t.Errorf("%v\n%s", err, all)
 	}
 	one, err := w.Show(table[1], "T.B")
@@ -410,7 +416,8 @@ func TestAfterCatchingUpTheCompilerNamesTheLearnersLines(t *testing.T) {
 
 func TestAWorkspaceFromALaterStageHasTheEarlierOnesWritten(t *testing.T) {
 	w := made(t, clone(t), "2a")
-	if got := read(t, w, "kv/b/b.go"); !bytes.Contains(got, []byte("1b solved")) || bytes.Contains(got, []byte("2a solved")) {
+	got := read(t, w, "kv/b/b.go")
+	if !bytes.Contains(got, []byte("1b solved")) || bytes.Contains(got, []byte("2a solved")) {
 		t.Errorf("kv/b/b.go is\n%s", got)
 	}
 	if _, err := w.Solution(table[0]); err == nil || !strings.Contains(err.Error(), "begins with stage 2a") {
