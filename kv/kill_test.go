@@ -39,6 +39,7 @@ const (
 	ringSize    = 16
 	heads       = 3
 	verifyLimit = 20 * time.Second // for reading everything back
+	writeLimit  = 20 * time.Second // for a life's writes
 )
 
 func TestKilledServerKeepsEveryAcknowledgedWrite(t *testing.T) {
@@ -77,25 +78,32 @@ type killWorld struct {
 func (w *killWorld) life() {
 	if w.random.IntN(8) == 0 { // before it serves
 		p := run(w.t, serveArgs(w.dir, w.engine)...)
-		w.pause(100 * time.Millisecond)
+		w.pause(100 * time.Millisecond) // about as long as a start takes
 		p.kill()
 		w.duringStart++
 		return
 	}
 	p := serveProcess(w.t, w.dir, w.engine)
 	w.verify(p)
-	ctx, cancel := context.WithCancel(w.t.Context())
+	ctx, cancel := context.WithTimeout(w.t.Context(), writeLimit)
 	var wait sync.WaitGroup
+	acks := make(chan struct{}, 1024)
 	for _, writer := range w.writers {
 		c := connect(w.t, p)
 		wait.Go(func() {
 			defer c.Close()
-			if err := writer.write(ctx, c.Raw()); err != nil {
+			if err := writer.write(ctx, c.Raw(), acks); err != nil {
 				w.t.Errorf("%s: %v\n%s", writer.name, err, w.replay())
 			}
 		})
 	}
-	w.pause(60 * time.Millisecond)
+	for range w.random.IntN(40) { // so that a slow machine writes as much as a fast one
+		select {
+		case <-acks:
+		case <-ctx.Done():
+		}
+	}
+	w.pause(5 * time.Millisecond)
 	p.kill()
 	cancel()
 	wait.Wait()
@@ -152,14 +160,18 @@ type killWriter struct {
 	tried        int // the last write that was sent
 }
 
-// write writes until the server is gone. Only that may be the reason for a failure.
-func (w *killWriter) write(ctx context.Context, kv client.Raw) error {
+// write writes until the server is gone, and counts in acks. That it is gone is the only reason for a failure.
+func (w *killWriter) write(ctx context.Context, kv client.Raw, acks chan<- struct{}) error {
 	for ctx.Err() == nil {
 		w.tried++
 		err := kv.BatchPut(ctx, w.batch(w.tried))
 		switch {
 		case err == nil:
 			w.acknowledged = w.tried
+			select {
+			case acks <- struct{}{}:
+			default: // nobody counts that far
+			}
 		case ctx.Err() != nil:
 			return nil
 		default:
