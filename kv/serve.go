@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -115,8 +114,8 @@ func (o serveOptions) check() error {
 	if o.dir == "" {
 		return errors.New("where should the data be kept? Say --data-dir DIRECTORY")
 	}
-	if !slices.Contains(open.Names, o.engine) {
-		return fmt.Errorf("--engine %q: use one of %s", o.engine, strings.Join(open.Names, ", "))
+	if err := open.Check(o.engine); err != nil {
+		return fmt.Errorf("--engine %s: %w", o.engine, err)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ package open
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"tinykv/kv/engine"
@@ -21,6 +22,18 @@ const Default = "pebble"
 
 // Names lists what Open knows.
 var Names = []string{"pebble", "badger"}
+
+// Check tells, without touching any disk, whether Open can open this engine at all: an unknown name, badger.ErrNoCgo in a program
+// built without a C compiler, or nil.
+func Check(name string) error {
+	switch {
+	case !slices.Contains(Names, name):
+		return fmt.Errorf("unknown engine %q: use one of %s", name, strings.Join(Names, ", "))
+	case name == "badger" && !badger.Built:
+		return badger.ErrNoCgo
+	}
+	return nil
+}
 
 // Options are common to all engines.
 type Options struct {
