@@ -48,6 +48,9 @@ var (
 	ErrUndetermined = errors.New("it is not known whether the write happened")
 	// ErrRefused: the request itself is wrong, or the store is broken. A repetition won't help; the text says why.
 	ErrRefused = errors.New("the store refused the request")
+	// ErrTooLarge, which is also ErrRefused: the answer would be larger than a store gives at once. Ask for less. Scans
+	// and batch gets do that by themselves, so from them it means that a single pair is too large.
+	ErrTooLarge = fmt.Errorf("%w: the answer would be too large", ErrRefused)
 )
 
 // Client is the way to one cluster. All methods may be called from any goroutine.

@@ -44,6 +44,8 @@ type world struct {
 
 	// fail, if set, is asked before a store carries out a request; what it returns is the answer.
 	fail func(store uint64, call string, kv *kvrpcpb.Context) (*errorpb.Error, error)
+	// mostAtOnce, if set, is how many pairs an answer may have; a longer one is refused as too large.
+	mostAtOnce int
 	// calls counts requests by name.
 	calls map[string]int
 }
@@ -288,7 +290,18 @@ func (f *fakeStore) RawBatchGet(_ context.Context, r *kvrpcpb.RawBatchGetRequest
 			res.Pairs = append(res.Pairs, &kvrpcpb.KvPair{Key: k, Value: []byte(value)})
 		}
 	}
+	if e := f.w.tooLarge(res.Pairs); e != nil {
+		return &kvrpcpb.RawBatchGetResponse{RegionError: e}, nil
+	}
 	return res, nil
+}
+
+// tooLarge refuses an answer of more pairs than mostAtOnce as a store does.
+func (w *world) tooLarge(pairs []*kvrpcpb.KvPair) *errorpb.Error {
+	if w.mostAtOnce == 0 || len(pairs) <= w.mostAtOnce {
+		return nil
+	}
+	return &errorpb.Error{Message: "too large", RaftEntryTooLarge: &errorpb.RaftEntryTooLarge{EntrySize: 1 << 20}}
 }
 
 func (f *fakeStore) RawBatchPut(_ context.Context, r *kvrpcpb.RawBatchPutRequest) (*kvrpcpb.RawBatchPutResponse,
@@ -359,6 +372,9 @@ func (f *fakeStore) RawScan(_ context.Context, r *kvrpcpb.RawScanRequest) (*kvrp
 			p.Value = []byte(f.w.pairs[k])
 		}
 		res.Kvs = append(res.Kvs, p)
+	}
+	if e := f.w.tooLarge(res.Kvs); e != nil {
+		return &kvrpcpb.RawScanResponse{RegionError: e}, nil
 	}
 	return res, nil
 }

@@ -5,6 +5,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -69,8 +70,22 @@ func (r Raw) All(ctx context.Context, opts ScanOptions) iter.Seq2[Pair, error] {
 	}
 }
 
-// page reads up to limit pairs of one region, and returns where the scan goes on, if it does.
-func (r Raw) page(ctx context.Context, opts ScanOptions, limit int) (pairs []Pair, next []byte, more bool, err error) {
+// page reads up to limit pairs of one region, fewer if they are large, and returns where the scan goes on, if it does.
+func (r Raw) page(
+	ctx context.Context, opts ScanOptions, limit int,
+) (pairs []Pair, next []byte, more bool, err error) {
+	for ; ; limit /= 2 {
+		pairs, next, more, err = r.pageOf(ctx, opts, limit)
+		if limit <= 1 || !errors.Is(err, ErrTooLarge) {
+			return pairs, next, more, err
+		}
+	}
+}
+
+// pageOf is page for pairs that are not too large.
+func (r Raw) pageOf(
+	ctx context.Context, opts ScanOptions, limit int,
+) (pairs []Pair, next []byte, more bool, err error) {
 	what := fmt.Sprintf("scan %v", region.Range{Start: opts.Start, End: opts.End})
 	find := r.c.atKey(opts.Start)
 	if opts.Reverse {

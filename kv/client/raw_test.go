@@ -163,6 +163,37 @@ func TestAScanOfMoreThanAPageIsWhole(t *testing.T) {
 	})
 }
 
+func TestReadsOfLargePairsAskForFewerAtATime(t *testing.T) {
+	eachWay(t, func(t *testing.T, w *world, c *client.Client) {
+		fill(w, "abcdefgh")
+		w.set(func() { w.mostAtOnce = 1 })
+		pairs, err := c.Raw().Scan(t.Context(), client.ScanOptions{}, 100)
+		if err != nil || len(pairs) != 8 {
+			t.Errorf("scan: %d pairs of 8, %v", len(pairs), err)
+		}
+		var keys [][]byte
+		for _, p := range pairs {
+			keys = append(keys, p.Key)
+		}
+		values, err := c.Raw().BatchGet(t.Context(), keys)
+		if err != nil || len(values) != 8 {
+			t.Fatalf("batch get: %d values of 8, %v", len(values), err)
+		}
+		for i, v := range values {
+			if v == nil {
+				t.Errorf("no value for %s", keys[i])
+			}
+		}
+		w.set(func() { w.mostAtOnce = -1 }) // not even one
+		if _, err := c.Raw().Scan(t.Context(), client.ScanOptions{}, 100); !errors.Is(err, client.ErrTooLarge) {
+			t.Errorf("a pair that is too large alone: %v", err)
+		}
+		if _, err := c.Raw().BatchGet(t.Context(), keys); !errors.Is(err, client.ErrTooLarge) {
+			t.Errorf("a value that is too large alone: %v", err)
+		}
+	})
+}
+
 func TestRangesAreDeletedAndSummedRegionByRegion(t *testing.T) {
 	eachWay(t, func(t *testing.T, w *world, c *client.Client) {
 		fill(w, "abcdefg")

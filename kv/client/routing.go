@@ -68,6 +68,9 @@ func (c *Client) attempt(ctx context.Context, at located, build builder) outcome
 		v := judge(e)
 		c.correct(at, v)
 		err := fmt.Errorf("store %d at %s says: %s", at.peer.StoreID, addr, explain(e))
+		if v.tooLarge {
+			return outcome{err: fmt.Errorf("%w: %w", ErrTooLarge, err)}
+		}
 		if v.fatal {
 			return outcome{err: fmt.Errorf("%w: %w", ErrRefused, err)}
 		}

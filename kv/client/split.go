@@ -4,6 +4,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -41,9 +42,9 @@ type group[T any] struct {
 func run[T any](ctx context.Context, c *Client, j job[T], items []T) error {
 	b := c.newBackoff()
 	var last error
-	lost := false
+	lost, most := false, maxGroupKeys
 	for len(items) > 0 {
-		groups, left, err := split(ctx, c, j, items)
+		groups, left, err := split(ctx, c, j, items, most)
 		if err != nil {
 			return undetermined(lost, gaveUpOr(ctx, j.what, err, err))
 		}
@@ -58,6 +59,12 @@ func run[T any](ctx context.Context, c *Client, j job[T], items []T) error {
 		}
 		if len(items) == 0 {
 			return nil
+		}
+		if round.tooLarge > 0 {
+			most = round.tooLarge / 2
+		}
+		if round.worst.err == nil {
+			continue // nothing failed but what asked for too much
 		}
 		last = round.worst.err
 		if err := b.after(ctx, round.worst); err != nil {
@@ -74,8 +81,10 @@ func gaveUpOr(ctx context.Context, what string, last, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// split sorts items into groups of one region each. Items whose region nobody knows are left.
-func split[T any](ctx context.Context, c *Client, j job[T], items []T) (groups []*group[T], left []T, err error) {
+// split sorts items into groups of one region and at most most items each. Items whose region nobody knows are left.
+func split[T any](
+	ctx context.Context, c *Client, j job[T], items []T, most int,
+) (groups []*group[T], left []T, err error) {
 	open := map[uint64]*group[T]{} // region -> the group that still has room
 	for _, item := range items {
 		at, known, err := c.locate(ctx, j.key(item))
@@ -87,7 +96,7 @@ func split[T any](ctx context.Context, c *Client, j job[T], items []T) (groups [
 			continue
 		}
 		g, size := open[at.region.ID], j.size(item)
-		if g == nil || g.at.region.Epoch != at.region.Epoch || len(g.items) == maxGroupKeys ||
+		if g == nil || g.at.region.Epoch != at.region.Epoch || len(g.items) == most ||
 			g.bytes+size > maxGroupBytes {
 			g = &group[T]{at: at}
 			open[at.region.ID] = g
@@ -106,6 +115,8 @@ type round[T any] struct {
 	worst  outcome    // of those: the one that asks for the longest pause
 	final  error      // the first error that no retry cures
 	lost   bool       // a request was sent and not answered
+	// tooLarge is the size in items of the largest group whose answer would have been too large; they are in failed.
+	tooLarge int
 }
 
 func (r *round[T]) keep(o outcome) {
@@ -130,6 +141,10 @@ func sendGroups[T any](ctx context.Context, c *Client, j job[T], groups []*group
 			case o.retry:
 				r.failed = append(r.failed, part.items...)
 				r.keep(o)
+				return nil
+			case errors.Is(o.err, ErrTooLarge) && len(part.items) > 1:
+				r.failed = append(r.failed, part.items...)
+				r.tooLarge = max(r.tooLarge, len(part.items))
 				return nil
 			}
 			if r.final == nil {

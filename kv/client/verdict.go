@@ -13,7 +13,8 @@ import (
 
 // verdict is what follows from a region error. The request was not executed, whatever the kind.
 type verdict struct {
-	fatal bool // no retry will help
+	fatal    bool // no retry will help
+	tooLarge bool // fatal, but for a request for less
 
 	// What to correct before the next attempt.
 	leader       region.Peer     // this one leads
@@ -56,7 +57,7 @@ func judge(e *errorpb.Error) verdict {
 			uint64(maxAskedPause/time.Millisecond))) * time.Millisecond
 		return verdict{why: busy, asked: asked}
 	case e.GetRaftEntryTooLarge() != nil:
-		return verdict{fatal: true}
+		return verdict{fatal: true, tooLarge: e.GetRaftEntryTooLarge().GetEntrySize() > 0}
 	case e.GetDiskFull() != nil:
 		return verdict{why: busy}
 	case e.GetStaleCommand() != nil, e.GetReadIndexNotReady() != nil, e.GetRegionNotInitialized() != nil,

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"tinykv/kv/engine"
+	"tinykv/kv/raw"
 	"tinykv/kv/region"
 	"tinykv/kv/region/regionpb"
 	"tinykv/proto/errorpb"
@@ -50,11 +51,16 @@ func (s *Server) answerable(err error) (*errorpb.Error, string, error) {
 // text goes into the error of a single pair. TiKV's Go client does not look there and would take it for an empty pair,
 // so the same text is also sent as the one region error at which that client gives up at once.
 func (s *Server) pairsFailure(err error) (*errorpb.Error, []*kvrpcpb.KvPair, error) {
-	e, text, err := s.answerable(err)
+	e, text, left := s.answerable(err)
 	if text == "" {
-		return e, nil, err
+		return e, nil, left
 	}
-	return hopeless(text), []*kvrpcpb.KvPair{{Error: &kvrpcpb.KeyError{Abort: text}}}, nil
+	refused := hopeless(text)
+	if errors.Is(err, raw.ErrResultTooLarge) {
+		// The size tells this from other refusals: who asks for less gets an answer.
+		refused.RaftEntryTooLarge.EntrySize = raw.MaxResultSize
+	}
+	return refused, []*kvrpcpb.KvPair{{Error: &kvrpcpb.KeyError{Abort: text}}}, nil
 }
 
 // hopeless is a region error that no client answers with another try.

@@ -93,6 +93,19 @@ func TestBadInputOfScansIsSeenByEveryClient(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatIsTooLargeIsToldFromOtherRefusals(t *testing.T) {
+	s := New(nil, Options{})
+	for _, c := range []struct {
+		err      error
+		tooLarge bool
+	}{{raw.ErrResultTooLarge, true}, {raw.ErrBadLimit, false}} {
+		refused, _, _ := s.pairsFailure(fmt.Errorf("scan: %w", c.err))
+		if got := refused.GetRaftEntryTooLarge().GetEntrySize() > 0; got != c.tooLarge {
+			t.Errorf("%v: told as too large: %v", c.err, got)
+		}
+	}
+}
+
 func TestConcurrentSwapsLoseNothing(t *testing.T) {
 	storage, _ := newPlain(t)
 	d := open(t, storage, Options{})
