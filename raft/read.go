@@ -14,8 +14,8 @@ import "fmt"
 //
 // With ReadLease a round also grants a lease, from the tick it began. While it holds no other leader can have been
 // elected, because a quorum sticks to this one (election.go), so reads need no round (§6.4.1). Three things would
-// break that and are seen to: a transfer overrides stickiness (transfer.go gives the lease up); a restarted voter does not
-// remember whom it heard (it gives no vote for ElectionTicks, see raft.voteFrom); clocks drift (LeaseTicks).
+// break that and are seen to: a transfer overrides stickiness (transfer.go gives the lease up); a restarted voter does
+// not remember whom it heard (it gives no vote for ElectionTicks, see raft.voteFrom); clocks drift (LeaseTicks).
 
 // readRequest waits for the leader to be sure.
 type readRequest struct {

@@ -129,8 +129,10 @@ func (rn *RawNode) take(committed []Entry) Ready {
 	rd := Ready{Number: rn.number, CommittedEntries: committed, ReadStates: r.outbox.readStates}
 	r.outbox.readStates = nil
 	r.handOut(committed)
-	if soft := r.softState(); soft != rn.lastSoft {
-		rn.lastSoft, rd.SoftState = soft, &soft
+	if r.softState() != rn.lastSoft {
+		rn.lastSoft = r.softState()
+		soft := rn.lastSoft
+		rd.SoftState = &soft
 	}
 	if hard := rn.hardState(); hard != rn.lastHard {
 		rd.HardState = hard
