@@ -53,7 +53,8 @@ type Config struct {
 	ReadMode ReadMode
 
 	// LeaseTicks is how long after the start of a round of heartbeats that a quorum answered a leader trusts its lease.
-	// It must be less than ElectionTicks by more than clocks can drift in that time. Default 9/10 of ElectionTicks.
+	// It must be less than ElectionTicks by one, because a tick may come just after the heartbeat it is counted from,
+	// and by as much as clocks can drift in that time. Default 8/10 of ElectionTicks.
 	LeaseTicks int
 
 	// DisablePreVote lets a node campaign without asking first. A node that was cut off then returns with a high term
@@ -125,7 +126,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.MaxInflightBytes, defaultMaxInflightBytes)
 	setDefault(&c.MaxUncommittedBytes, defaultMaxUncommittedBytes)
 	setDefault(&c.MaxApplyBytes, defaultMaxApplyBytes)
-	setDefault(&c.LeaseTicks, c.ElectionTicks*9/10)
+	setDefault(&c.LeaseTicks, c.ElectionTicks*8/10)
 	return c, c.check()
 }
 

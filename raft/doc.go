@@ -69,16 +69,16 @@
 // A message is input from the network. These have no effect whatever, and Step says which it was:
 //
 //   - ErrNotForUs: it is addressed to another node.
-//   - ErrUnknownPeer: an answer, or a request to the leader, from a node outside of the configuration. (Vote requests and
-//     appends of unknown nodes are served: they may belong to a later configuration than ours, §6.)
-//   - ErrBadMessage: of unknown type; of a term more than 2^32 ahead; entries with a gap, out of order or of a term later
-//     than the leader's; a conflict with a committed entry; an append of a second leader in one term; an acknowledgement
-//     of entries we do not have; a snapshot without a voter; bytes that are no configuration change.
+//   - ErrUnknownPeer: an answer, or a request to the leader, from a node outside of the configuration. (Vote requests
+//     and appends of unknown nodes are served: they may belong to a later configuration than ours, §6.)
+//   - ErrBadMessage: of unknown type; of a term more than 2^32 ahead; entries with a gap, out of order or of a term
+//     later than the leader's; a conflict with a committed entry; an append of a second leader in one term; an
+//     acknowledgement of entries we do not have; a snapshot without a voter; bytes that are no configuration change.
 //
-// These are dropped by rule: a snapshot that is not ahead of the commit index, or does not have this node as a member;
-// a commit index beyond what is known to match; answers to what is not asked any more; any message of an earlier
-// term, whose sender is told the present one. A configuration change that would leave no voter is refused when proposed
-// and, should it ever be committed, when applied: ErrBadConfChange.
+// These are dropped by rule: a snapshot that is not ahead of the commit index; a commit index beyond what is known to
+// match; answers to what is not asked any more; any message of an earlier term, whose sender is told the present one.
+// A configuration change that would leave no voter is refused when proposed and, should it ever be committed, when
+// applied: ErrBadConfChange.
 //
 // A caller that breaks the order of Ready and Advance meets a panic with ErrReadyTwice or ErrAdvanceWithoutReady.
 //

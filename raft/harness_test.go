@@ -201,6 +201,17 @@ func newCluster(t testing.TB, n int, opts ...option) *cluster {
 	return c
 }
 
+// newGrowingCluster is a cluster that others can join: its beginning is in a snapshot.
+func newGrowingCluster(t testing.TB, n int, opts ...option) *cluster {
+	t.Helper()
+	c := newCluster(t, n, opts...)
+	for i, p := range c.peers {
+		p.disk.Bootstrap(voters(c.ids...))
+		c.peers[i] = startPeer(t, p.cfg.ID, p.disk, opts...)
+	}
+	return c
+}
+
 func (c *cluster) peer(id uint64) *peer {
 	for _, p := range c.peers {
 		if p.cfg.ID == id {

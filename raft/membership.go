@@ -105,6 +105,9 @@ func (c *membership) members() []uint64 {
 //   - any other is a single step.
 func (c *membership) apply(cc ConfChange) (membership, error) {
 	switch {
+	case len(c.voters) == 0:
+		// M1: this node joined and was not told the configuration yet. To guess would be to found a second cluster.
+		return *c, fmt.Errorf("%w: of a configuration that is not known", ErrBadConfChange)
 	case cc.leavesJoint():
 		return c.leaveJoint()
 	case c.joint():

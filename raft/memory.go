@@ -14,12 +14,21 @@ type MemoryStorage struct {
 }
 
 // NewMemoryStorage returns an empty log with no configuration: a node that waits to be told one by a snapshot, or is
-// given one by SetConfState.
+// given one by Bootstrap.
 func NewMemoryStorage() *MemoryStorage {
 	return &MemoryStorage{ents: make([]Entry, 1)}
 }
 
-// SetConfState bootstraps a cluster: every founding member is given the same configuration before its first start.
+// Bootstrap founds a cluster: every founding member is given the same configuration before its first start. It stands
+// in a snapshot at index 1 of term 1, before the first entry, so that a node that joins later is sent it too: from the
+// log alone it could not learn how the cluster began. (TiKV does the same, with 5 and 5.)
+func (s *MemoryStorage) Bootstrap(c ConfState) {
+	s.snap = Snapshot{Metadata: SnapshotMetadata{Index: 1, Term: 1, ConfState: c.clone()}}
+	s.ents = []Entry{{Index: 1, Term: 1}}
+	s.hard = HardState{Term: 1, Commit: 1}
+}
+
+// SetConfState sets the configuration of an empty log, for a cluster that never grows and for tests.
 func (s *MemoryStorage) SetConfState(c ConfState) { s.snap.Metadata.ConfState = c.clone() }
 
 // SetHardState records a hard state.

@@ -135,6 +135,7 @@ func (r *raft) enterTerm(term uint64) {
 func (r *raft) tick() {
 	r.now++
 	r.electionElapsed++
+	r.log.release()
 	if r.role == StateLeader {
 		r.tickLeader()
 		return

@@ -36,13 +36,13 @@ func (r *raft) sendSnapshot(p *progress) error {
 
 // handleSnapshot is a follower's part. A snapshot is installed only if it brings something: not if it is older than
 // what is committed, and not if the log already holds its last entry (then it only tells that much is committed). One
-// that does not know this node is refused: it was meant for somebody else, or is too old. In every case but the last
-// the answer says how far the log now agrees.
+// that does not know this node yet is as good as any: the log after it will bring the change that let us in. The answer
+// says how far the log now agrees.
 func (r *raft) handleSnapshot(m *Message) {
 	meta := m.Snapshot.Metadata
 	members, err := newMembership(meta.ConfState)
-	if err != nil || !members.isMember(r.id) {
-		return
+	if err != nil {
+		return // checked before
 	}
 	switch {
 	case meta.Index <= r.log.committed:

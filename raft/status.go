@@ -63,6 +63,10 @@ func (rn *RawNode) IsLeader() bool { return rn.r.role == StateLeader }
 // LastIndex returns the index of the last entry of the log, durable or not.
 func (rn *RawNode) LastIndex() uint64 { return rn.r.log.last() }
 
+// TermOf returns the term of the entry at index, durable or not; ErrCompacted or ErrUnavailable outside of the log, or
+// an error of Storage.
+func (rn *RawNode) TermOf(index uint64) (uint64, error) { return rn.r.log.term(index) }
+
 // InLease reports whether a leader may, at this tick, serve a read at its commit index without asking anybody.
 func (rn *RawNode) InLease() bool {
 	r := rn.r

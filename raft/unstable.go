@@ -26,10 +26,12 @@ type unstable struct {
 	// not by what they wrote: an entry that is truncated and comes back is the same entry, but another write.
 	writes []write
 
+	chunk       int    // how many entries the next array has room for
 	pinnedBytes uint64 // payload that the present array keeps alive, including entries long durable
 }
 
 const (
+	// An array begins small, for most groups are idle, and doubles up to a size where its cost is spread thinly.
 	minChunkEntries = 8
 	maxChunkEntries = 128
 	// maxPinnedBytes is how much durable payload an array may keep alive before a new one is begun.
@@ -48,14 +50,23 @@ func (u *unstable) push(e Entry) {
 	u.pinnedBytes += e.size()
 }
 
-// grow moves the live entries to a new array with room for as many again: growing by chunks makes the cost of an entry
-// a fraction of an allocation, even if each is made durable before the next comes.
+// grow moves the live entries to a new array with room for more: growing by chunks makes the cost of an entry a
+// fraction of an allocation, even if each is made durable before the next comes.
 func (u *unstable) grow() {
-	room := min(max(2*cap(u.entries), minChunkEntries), maxChunkEntries)
-	entries := make([]Entry, len(u.entries), len(u.entries)+room)
+	u.chunk = min(max(2*u.chunk, minChunkEntries), maxChunkEntries)
+	entries := make([]Entry, len(u.entries), len(u.entries)+max(u.chunk, len(u.entries)))
 	copy(entries, u.entries)
 	u.entries = entries
 	u.pinnedBytes = 0
+}
+
+// release gives the array of a log without unstable entries back; called now and then, so that an idle group keeps
+// nothing.
+func (u *unstable) release() {
+	if len(u.entries) == 0 && u.entries != nil {
+		u.entries, u.pinnedBytes = nil, 0
+		u.chunk /= 4
+	}
 }
 
 // truncate forgets the entries from index on, those that are durable included (Storage drops them when their
