@@ -55,7 +55,8 @@
 // With Config.AsyncStorage the loop need not wait for the disk. Advance then means "taken over", the next Ready may be
 // taken at once, and rule 6 becomes: Persisted(n) after the writes of Readies up to number n are durable (rule 2 still
 // holds back Deferred), Applied(i) after the application reached index i. Then a Ready holds only such committed
-// entries that are durable here.
+// entries that are durable here. A Snapshot may overtake committed entries that still wait to be applied: once it is
+// installed, drop those it covers.
 //
 // # Ownership
 //

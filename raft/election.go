@@ -18,13 +18,19 @@ func (r *raft) resetElectionTimer() {
 	r.electionTimeout = r.cfg.ElectionTicks + r.cfg.Rand.IntN(r.cfg.ElectionTicks)
 }
 
-// promotable reports whether this node may campaign: a voter in its own configuration, with no configuration change
+// promotable reports whether this node may campaign: a voter (or one who just was) in its own configuration, with no configuration change
 // that is committed but not yet applied (its configuration would be known to be outdated), and no snapshot half
 // installed.
 func (r *raft) promotable() bool {
 	confPending := r.log.lastConf > r.log.applied && r.log.applied < r.log.committed
-	return r.members.isVoter(r.id) && !confPending && r.log.snapshot == nil
+	return (r.members.isVoter(r.id) || r.stillNeeded()) && !confPending && r.log.snapshot == nil
 }
+
+// stillNeeded reports whether this node should campaign although it has lost its vote (dissertation §4.2.2). It knows
+// that the configuration without it is committed; others may not know, and need its vote, which they do not get if its
+// log is longer than theirs. Nobody would ever lead. So it stands for election itself, without counting its own vote,
+// and if it wins brings the others up to date and hands over. A refusal by a quorum tells it that it is not needed.
+func (r *raft) stillNeeded() bool { return r.dismissed && r.log.last() > r.log.committed }
 
 // campaign begins an election, by asking first if pre-vote is on. A leader does not campaign.
 func (r *raft) campaign() {
@@ -141,6 +147,7 @@ func (r *raft) countVotes() {
 		r.becomeCandidate()
 		r.requestVotes(MsgVote, r.term, false)
 	case voteLost:
+		r.dismissed = false
 		r.becomeFollower(r.term, None)
 	}
 }

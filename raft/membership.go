@@ -213,16 +213,17 @@ func (r *raft) applyConfChange(cc ConfChange) error {
 	return nil
 }
 
-// switchTo puts a configuration in force, and draws the conclusions: a leader that no longer votes steps down
-// (dissertation §4.2.2); a smaller quorum may already have committed more, confirmed more reads, or elected us.
+// switchTo puts a configuration in force, and draws the conclusions: a leader that no longer votes hands over
+// (transfer.go); a smaller quorum may already have committed more, confirmed more reads, or elected us.
 func (r *raft) switchTo(next membership) {
+	r.dismissed = !next.isVoter(r.id) && (r.dismissed || r.members.isVoter(r.id))
 	r.members = next
 	switch r.role {
 	case StateLeader:
 		r.leader.progress = r.progressOf(next.members())
 		r.leaderAfterSwitch()
 	case StateCandidate, StatePreCandidate:
-		if !next.isVoter(r.id) {
+		if !r.promotable() {
 			r.becomeFollower(r.term, None)
 			return
 		}
@@ -245,16 +246,13 @@ func (r *raft) progressOf(members []uint64) []progress {
 }
 
 func (r *raft) leaderAfterSwitch() {
-	if !r.members.isVoter(r.id) {
-		r.becomeFollower(r.term, None)
-		return
-	}
 	if t := r.leader.transferee; t != None && !r.members.isVoter(t) {
 		r.abortTransfer()
 	}
 	r.leader.reads.dropLease()
 	r.maybeCommit()
 	r.confirmReads()
+	r.maybeHandOver()
 }
 
 // maybeLeaveJoint appends the change that leaves a joint configuration, once the change that entered it has been

@@ -84,26 +84,29 @@ func TestRemovalCommitsWhatWaits(t *testing.T) {
 	}
 }
 
-// A leader that is removed finishes the removal, and then steps down (dissertation §4.2.2).
+// A leader that is removed finishes the removal, and then hands over (dissertation §4.2.2).
 func TestLeaderRemovesItself(t *testing.T) {
 	c := newCluster(t, 3)
 	p := c.elect(1)
 	p.must(p.ProposeConfChange(change(removal(1))))
 	c.settle()
-	if p.role() == raft.StateLeader {
-		t.Error("leads a cluster it is no member of")
+	if err := p.Propose(nil); !errors.Is(err, raft.ErrProposalDropped) {
+		t.Errorf("a leader that was removed took a proposal: %v", err)
 	}
 	for _, q := range c.peers[1:] {
 		if got := q.Status().ConfState.Voters; !slices.Equal(got, []uint64{2, 3}) {
 			t.Errorf("node %d knows voters %v", q.cfg.ID, got)
 		}
 	}
+	if c.peers[1].role() != raft.StateLeader {
+		t.Error("leadership was not handed over at once")
+	}
 	c.tick(40)
 	if l := c.peers[1].Lead(); l != 2 && l != 3 {
 		t.Errorf("leader %d", l)
 	}
-	if p.Term() != 1 {
-		t.Errorf("the removed node campaigned in term %d", p.Term())
+	if p.Term() != 2 || p.role() != raft.StateFollower {
+		t.Errorf("the removed node is %v in term %d", p.role(), p.Term())
 	}
 }
 
@@ -314,5 +317,31 @@ func TestChangeDecidesElection(t *testing.T) {
 	p.drain()
 	if _, err := p.ApplyConfChange(change(removal(2))); err != nil || p.role() != raft.StateLeader {
 		t.Errorf("%v, %v", p.role(), err)
+	}
+}
+
+// A node that knows of its removal, and whose log is longer than those of nodes that do not know, is needed: without it
+// nobody could be elected. It brings them up to date and hands over (dissertation §4.2.2, figure 4.6).
+func TestRemovedNodeIsStillNeeded(t *testing.T) {
+	c := newCluster(t, 2)
+	p := c.elect(1)
+	p.must(p.ProposeConfChange(change(removal(1))))
+	p.must(p.Propose([]byte("tail")))
+	c.cut = func(m raft.Message) bool { // node 2 gets the change, and never hears that it is committed
+		return m.To == 2 && (m.Commit > 1 || len(m.Entries) > 1 || m.Type == raft.MsgTimeoutNow)
+	}
+	ms := p.drain()
+	short := find(ms, raft.MsgApp)[0]
+	short.Entries = short.Entries[:1]
+	ack := one(t, c.peers[1].step(short), raft.MsgAppResp)
+	p.step(ack)
+	c.tick(12) // both give up
+	if p.role() == raft.StateLeader || c.peers[1].Status().HardState.Commit != 1 {
+		t.Fatalf("node 1 is %v, node 2 committed %d", p.role(), c.peers[1].Status().HardState.Commit)
+	}
+	c.heal()
+	c.tick(60)
+	if q := c.peers[1]; q.role() != raft.StateLeader || !slices.Equal(q.payloads(), []string{"tail"}) {
+		t.Errorf("node 2 is %v and applied %q", q.role(), q.payloads())
 	}
 }

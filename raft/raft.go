@@ -29,6 +29,9 @@ type raft struct {
 
 	members membership
 
+	// dismissed says that this node lost its vote, and may still be needed: see stillNeeded.
+	dismissed bool
+
 	// electionElapsed counts ticks since a follower last heard from a leader or voted, since a candidate began, since a
 	// leader last checked its quorum. heartbeatElapsed is the leader's.
 	electionElapsed  int
@@ -39,6 +42,8 @@ type raft struct {
 	// voteFrom is the tick before which this node sticks to the leader it heard from, and gives no vote, whatever else
 	// it learns meanwhile (election.go). A node that was restarted may have heard from one just before it crashed.
 	voteFrom uint64
+
+	calledInTerm uint64 // the term whose leader told us to campaign; 0: none did
 
 	forwarded forwardedReads
 	outbox    outbox
@@ -97,6 +102,7 @@ func newRaft(cfg Config) (*raft, error) {
 		if r.members, err = newMembership(conf); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrBadConfig, err)
 		}
+		r.dismissed = !r.members.isMember(r.id)
 	}
 	if cfg.ReadMode == ReadLease && hard.Term > 0 {
 		r.voteFrom = uint64(cfg.ElectionTicks)
@@ -154,6 +160,7 @@ func (r *raft) tick() {
 func (r *raft) tickLeader() {
 	r.heartbeatElapsed++
 	r.tickTransfer()
+	r.maybeHandOver()
 	if r.electionElapsed >= r.cfg.ElectionTicks {
 		r.electionElapsed = 0
 		if !r.cfg.DisableCheckQuorum && !r.checkQuorum() {

@@ -263,4 +263,5 @@ func (r *raft) appliedTo(index uint64) {
 	}
 	r.log.applied = index
 	r.maybeLeaveJoint()
+	r.answerCall()
 }

@@ -15,8 +15,8 @@ func (r *raft) propose(t EntryType, data []byte) error {
 	if r.role != StateLeader {
 		return r.forwardProposal(t, data)
 	}
-	if r.leader.transferee != None {
-		return fmt.Errorf("%w: leadership goes to %d", ErrProposalDropped, r.leader.transferee)
+	if r.leader.transferee != None || !r.members.isVoter(r.id) {
+		return fmt.Errorf("%w: leadership goes to another node", ErrProposalDropped)
 	}
 	e := Entry{Type: t, Data: data}
 	held := r.leader.uncommittedBytes
@@ -177,6 +177,7 @@ func (r *raft) handleAppendResp(p *progress, m *Message) error {
 	}
 	r.maybeCommit()
 	r.maybeSendTimeoutNow(p)
+	r.maybeHandOver()
 	return nil
 }
 

@@ -51,6 +51,9 @@ func (rn *RawNode) Status() Status {
 
 // The rest answers single questions without a copy of everything.
 
+// HardState returns the hard state as it is now, durable or not.
+func (rn *RawNode) HardState() HardState { return rn.hardState() }
+
 // Term returns the present term.
 func (rn *RawNode) Term() uint64 { return rn.r.term }
 

@@ -52,12 +52,38 @@ func (r *raft) tickTransfer() {
 	}
 }
 
+// maybeHandOver is for a leader that has lost its vote. It goes on leading, without counting itself, until a voter has
+// the whole log, and then hands over (dissertation §4.2.2). If it just left, those who do not know yet that the change
+// is committed might elect nobody.
+func (r *raft) maybeHandOver() {
+	if r.members.isVoter(r.id) || r.leader.transferee != None {
+		return
+	}
+	for i := range r.leader.progress {
+		p := &r.leader.progress[i]
+		if p.match == r.log.last() && p.active && r.members.isVoter(p.id) {
+			r.leader.transferee, r.leader.transferElapsed = p.id, 0
+			r.maybeSendTimeoutNow(p)
+			return
+		}
+	}
+}
+
 func (r *raft) abortTransfer() { r.leader.transferee = None }
 
-// handleTimeoutNow campaigns at the leader's request: without a pre-vote, and so that the others do not stick to the
-// leader. It is obeyed only if it comes from the leader of our term, and only by a voter.
+// handleTimeoutNow campaigns at the leader's request. It is obeyed only if it comes from the leader of our term.
 func (r *raft) handleTimeoutNow(m *Message) {
-	if r.role != StateFollower || r.lead != m.From || !r.promotable() {
+	if r.role != StateFollower || r.lead != m.From || !r.members.isVoter(r.id) {
+		return
+	}
+	r.calledInTerm = r.term
+	r.answerCall()
+}
+
+// answerCall campaigns if the leader called us in this term: without a pre-vote, and so that the others do not stick to
+// the leader. Only a voter does so, and one that has a configuration change to apply does so after that.
+func (r *raft) answerCall() {
+	if r.calledInTerm == 0 || r.calledInTerm != r.term || r.role != StateFollower || !r.members.isVoter(r.id) || !r.promotable() {
 		return
 	}
 	r.becomeCandidate()
