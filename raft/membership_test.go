@@ -335,7 +335,7 @@ func TestRemovedNodeIsStillNeeded(t *testing.T) {
 	short.Entries = short.Entries[:1]
 	ack := one(t, c.peers[1].step(short), raft.MsgAppResp)
 	p.step(ack)
-	c.tick(12) // both give up
+	c.tick(21) // both give up
 	if p.role() == raft.StateLeader || c.peers[1].Status().HardState.Commit != 1 {
 		t.Fatalf("node 1 is %v, node 2 committed %d", p.role(), c.peers[1].Status().HardState.Commit)
 	}
