@@ -18,9 +18,9 @@ func (r *raft) resetElectionTimer() {
 	r.electionTimeout = r.cfg.ElectionTicks + r.cfg.Rand.IntN(r.cfg.ElectionTicks)
 }
 
-// promotable reports whether this node may campaign: a voter (or one who just was) in its own configuration, with no configuration change
-// that is committed but not yet applied (its configuration would be known to be outdated), and no snapshot half
-// installed.
+// promotable reports whether this node may campaign: a voter (or one who just was) in its own configuration, with no
+// configuration change that is committed but not yet applied (its configuration would be known to be outdated), and no
+// snapshot half installed.
 func (r *raft) promotable() bool {
 	confPending := r.log.lastConf > r.log.applied && r.log.applied < r.log.committed
 	return (r.members.isVoter(r.id) || r.stillNeeded()) && !confPending && r.log.snapshot == nil

@@ -27,6 +27,11 @@ type option func(*raft.Config)
 
 func voters(ids ...uint64) raft.ConfState { return raft.ConfState{Voters: ids} }
 
+// seeded gives every node its own source of chance from a seed.
+func seeded(seed uint64) option {
+	return func(c *raft.Config) { c.Rand = rand.New(rand.NewPCG(seed, c.ID)) }
+}
+
 func newPeer(t testing.TB, id uint64, conf raft.ConfState, opts ...option) *peer {
 	t.Helper()
 	disk := raft.NewMemoryStorage()

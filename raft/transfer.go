@@ -83,7 +83,8 @@ func (r *raft) handleTimeoutNow(m *Message) {
 // answerCall campaigns if the leader called us in this term: without a pre-vote, and so that the others do not stick to
 // the leader. Only a voter does so, and one that has a configuration change to apply does so after that.
 func (r *raft) answerCall() {
-	if r.calledInTerm == 0 || r.calledInTerm != r.term || r.role != StateFollower || !r.members.isVoter(r.id) || !r.promotable() {
+	called := r.calledInTerm != 0 && r.calledInTerm == r.term && r.role == StateFollower
+	if !called || !r.members.isVoter(r.id) || !r.promotable() {
 		return
 	}
 	r.becomeCandidate()
