@@ -99,7 +99,10 @@ func (p *peer) apply(rd raft.Ready) {
 func (p *peer) drain() []raft.Message {
 	p.t.Helper()
 	var out []raft.Message
-	for p.HasReady() {
+	for n := 0; p.HasReady(); n++ {
+		if n > 1000 {
+			p.t.Fatalf("node %d never has enough: %+v", p.cfg.ID, p.last)
+		}
 		out = append(out, p.ready().Messages...)
 	}
 	return out

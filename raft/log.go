@@ -43,14 +43,12 @@ func newRaftLog(storage Storage, hard HardState, applied uint64) (raftLog, error
 	if err != nil {
 		return raftLog{}, fmt.Errorf("raft: term of the last entry %d: %w", last, err)
 	}
-	// What a snapshot covers is committed and applied, whatever the hard state, written a moment earlier, says.
-	committed := max(hard.Commit, first-1)
+	// What a snapshot covers was applied, and what was applied was committed, whatever the hard state says: its commit
+	// index need not be flushed (Ready.MustSync), and may be older than both.
 	applied = max(applied, first-1)
+	committed := max(hard.Commit, applied)
 	if committed > last {
-		return raftLog{}, fmt.Errorf("%w: committed to %d, but the log ends at %d", ErrBadConfig, committed, last)
-	}
-	if applied > committed {
-		return raftLog{}, fmt.Errorf("%w: applied to %d, but committed to %d", ErrBadConfig, applied, committed)
+		return raftLog{}, fmt.Errorf("%w: committed or applied to %d, but the log ends at %d", ErrBadConfig, committed, last)
 	}
 	return raftLog{
 		storage:     storage,

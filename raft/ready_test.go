@@ -201,8 +201,10 @@ func TestRestartFromAnyDurableState(t *testing.T) {
 		{"the hard state of the last entries is lost", raft.HardState{Term: 1, Vote: 3}, nil, false, 2},
 		{"nothing was known to be committed", raft.HardState{Term: 2}, nil, false, 2},
 		{"committed beyond the log", raft.HardState{Term: 2, Commit: 9}, nil, true, 0},
-		{"applied beyond what is committed", raft.HardState{Term: 2, Commit: 1},
-			func(c *raft.Config) { c.Applied = 2 }, true, 0},
+		{"applied beyond what was known to be committed", raft.HardState{Term: 2, Commit: 1},
+			func(c *raft.Config) { c.Applied = 2 }, false, 2},
+		{"applied beyond the log", raft.HardState{Term: 2, Commit: 1},
+			func(c *raft.Config) { c.Applied = 3 }, true, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

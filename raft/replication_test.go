@@ -348,6 +348,7 @@ func TestFigure8(t *testing.T) {
 		return m.To == 5 || m.From == 5 || m.Type == raft.MsgApp && len(m.Entries) > 0 && m.Index >= 2
 	}
 	c.elect(1)
+	s1.step(raft.Message{Type: raft.MsgAppResp, From: 2, Term: s1.Term(), Index: 2})
 	s1.step(raft.Message{Type: raft.MsgAppResp, From: 3, Term: s1.Term(), Index: 2})
 	if got := s1.Status().HardState.Commit; got > 0 {
 		t.Fatalf("(c) committed %d by counting replicas of an earlier term", got)

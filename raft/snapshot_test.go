@@ -114,6 +114,18 @@ func TestOldSnapshotIsIgnored(t *testing.T) {
 	}
 }
 
+// Nor does one that lies in the part of the log that is compacted.
+func TestCompactedSnapshotIsIgnored(t *testing.T) {
+	p := startPeer(t, 1, logOf(voters(1, 2, 3), 1, 1, 1, 1))
+	p.step(app(2, 1, 4, 1, 4))
+	p.must(p.disk.CreateSnapshot(3, voters(1, 2, 3), nil))
+	p.must(p.disk.Compact(3))
+	ms := p.step(snap(2, 1, snapshotAt(2, 1, voters(1, 2, 3))))
+	if m := one(t, ms, raft.MsgAppResp); m.Index != 4 || p.snap != nil {
+		t.Errorf("answer %v, installed %v", brief(ms), p.snap)
+	}
+}
+
 // A snapshot of which the log has the last entry only tells that much is committed: what follows it is kept (§7).
 func TestSnapshotOfKnownEntryKeepsLog(t *testing.T) {
 	p := startPeer(t, 1, logOf(voters(1, 2, 3), 1, 1, 1, 1))

@@ -35,7 +35,7 @@ const (
 	minChunkEntries = 8
 	maxChunkEntries = 128
 	// maxPinnedBytes is how much durable payload an array may keep alive before a new one is begun.
-	maxPinnedBytes = 64 << 10
+	maxPinnedBytes = 256 << 10
 )
 
 // last is the index of the last entry, unstable or not.

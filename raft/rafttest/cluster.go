@@ -143,6 +143,13 @@ func (c *Cluster) saw(what string) {
 	c.sights = append(c.sights, Sight{What: what, Count: 1})
 }
 
+// tell adds a line to the trace, if there is one.
+func (c *Cluster) tell(n *node, text string) {
+	if strings.TrimSpace(text) != "" {
+		c.trace = append(c.trace, fmt.Sprintf("%8.2f  n%d %s", float64(c.now)/tickMicros, n.id, text))
+	}
+}
+
 // note adds to the hash and, if asked to, to the trace.
 func (c *Cluster) note(n *node, what string, values ...uint64) {
 	h := mix(mix(c.hash, uint64(c.now)), n.id)
@@ -154,7 +161,20 @@ func (c *Cluster) note(n *node, what string, values ...uint64) {
 	}
 	c.hash = h
 	if c.opts.Trace {
-		c.trace = append(c.trace, fmt.Sprintf("%8.2f  n%d %s%s", float64(c.now)/tickMicros, n.id, what, numbers(values)))
+		c.tell(n, what+numbers(values))
+	}
+}
+
+// noteMessage does the same for a message that arrives.
+func (c *Cluster) noteMessage(n *node, m *raft.Message) {
+	h := mix(mix(c.hash, uint64(c.now)), uint64(m.Type))
+	for _, v := range [...]uint64{m.From, m.To, m.Term, m.LogTerm, m.Index, m.Commit, m.Hint, m.Context,
+		uint64(len(m.Entries))} {
+		h = mix(h, v)
+	}
+	c.hash = h
+	if c.opts.Trace {
+		c.tell(n, "gets "+FormatMessage(m))
 	}
 }
 
@@ -287,8 +307,10 @@ func (c *Cluster) happen(n *node, e *event) {
 		n.rn.Tick()
 		c.q.push(event{at: c.now + n.period, kind: evTick, node: e.node, life: n.life})
 	case evDeliver:
-		c.note(n, e.msg.Type.String(), e.msg.From, e.msg.Term, e.msg.Index, uint64(len(e.msg.Entries)), e.msg.Commit)
-		_ = n.rn.Step(*e.msg)
+		c.noteMessage(n, e.msg)
+		if err := n.rn.Step(*e.msg); err != nil && c.opts.Trace {
+			c.tell(n, "     refused: "+err.Error())
+		}
 	case evSynced:
 		n.synced()
 	case evApply:

@@ -18,6 +18,7 @@ type node struct {
 	app  app
 
 	outstanding bool         // sync mode: a Ready waits for its sync
+	unflushed   int          // writes that are done and need no flush: the next flush takes them along
 	writes      []inWrite    // oldest first
 	applies     []raft.Ready // async mode: committed entries that wait to be applied
 
@@ -104,6 +105,9 @@ func (n *node) pump() {
 		} else {
 			n.outstanding = true
 		}
+		if n.c.opts.Trace {
+			n.c.tell(n, "     "+FormatReady(&rd))
+		}
 		if n.mayCrash() {
 			return
 		}
@@ -144,8 +148,12 @@ func (n *node) begin(rd raft.Ready) {
 func (n *node) synced() {
 	w := n.writes[0]
 	n.writes = append(n.writes[:0], n.writes[1:]...)
-	if err := n.disk.sync(w.dirty); err != nil {
-		n.c.fail("disk", "node %d: %v", n.id, err)
+	n.unflushed += w.dirty
+	if w.rd.MustSync {
+		if err := n.disk.sync(n.unflushed); err != nil {
+			n.c.fail("disk", "node %d: %v", n.id, err)
+		}
+		n.unflushed = 0
 	}
 	if w.rd.Snapshot != nil {
 		n.app = appOf(w.rd.Snapshot)

@@ -42,7 +42,7 @@ var worlds = []struct {
 
 func report(t *testing.T, world string, res rafttest.Result) {
 	t.Helper()
-	t.Errorf("seed %d: %v\n  run it again: go test ./raft/rafttest -run 'TestSeeds/%s$' -seed %d",
+	t.Errorf("seed %d: %v\n  run it again: go test ./raft/rafttest -v -run 'TestSeeds/%s$' -seed %d",
 		res.Seed, res.Err, strings.ReplaceAll(world, " ", "_"), res.Seed)
 }
 
