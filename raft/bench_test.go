@@ -142,3 +142,15 @@ func BenchmarkReadIndex(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkIdle is what a group of three costs for each tick of all, while nothing happens.
+func BenchmarkIdle(b *testing.B) {
+	c := newTrio(b, func(cfg *raft.Config) { cfg.HeartbeatTicks = 2 })
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, n := range c.nodes {
+			n.Tick()
+		}
+		c.pump()
+	}
+}
