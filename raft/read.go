@@ -236,7 +236,7 @@ func (r *raft) takeForwardedReads() {
 // keepReadsOfLeader keeps the requests made here when this node stops leading, for the leader to come. Those of other
 // nodes are dropped; they repeat them.
 func (r *raft) keepReadsOfLeader() {
-	if r.leader == nil {
+	if r.leader == nil || r.cfg.DisableForwarding {
 		return
 	}
 	for _, list := range [][]readRequest{r.leader.reads.waiting, r.leader.reads.asked} {

@@ -30,7 +30,7 @@ func (r *raft) propose(t EntryType, data []byte) error {
 	}
 	r.appendEntry(t, data)
 	if r.cfg.EagerAppend {
-		return r.sendAppends()
+		_ = r.sendAppends() // the entry is appended; what Storage refuses now, Ready asks for again and hands up
 	}
 	return nil
 }

@@ -73,6 +73,9 @@ func TestSeeds(t *testing.T) {
 				}
 			}
 			for _, what := range w.must {
+				if *seedsFlag < 40 {
+					break // too few to have seen everything
+				}
 				if seen[what] == 0 {
 					t.Errorf("never happened: %s", what)
 				}
