@@ -17,11 +17,24 @@ type Options struct {
 
 	Config raft.Config // switches of every node
 
-	Calm  bool // no faults but delay
-	Trace bool // record what happens as text
+	Calm   bool   // no faults but delay
+	Favour Favour // a fault that happens much more often than others
+	Trace  bool   // record what happens as text
 
 	LivenessTicks int64 // bound on the second phase; default 400
 }
+
+// Favour is a kind of trouble to make more of: some bugs need the same thing several times within one lease.
+type Favour uint8
+
+const (
+	// FavourNothing mixes everything.
+	FavourNothing Favour = iota
+	// FavourTransfers asks for leadership transfers all the time.
+	FavourTransfers
+	// FavourRestarts crashes nodes that are back within a few ticks.
+	FavourRestarts
+)
 
 // Result is what a run leaves.
 type Result struct {

@@ -14,12 +14,36 @@ func (c *Cluster) nemesis() {
 		return
 	}
 	n := c.nodes[c.rnd.IntN(len(c.nodes))]
+	pause := int64(30 * tickMicros)
+	if c.opts.Favour != FavourNothing {
+		pause = 8 * tickMicros
+	}
+	switch {
+	case c.opts.Favour == FavourTransfers && c.rnd.IntN(2) == 0:
+		c.transfer(n)
+	case c.opts.Favour == FavourRestarts && c.rnd.IntN(2) == 0:
+		c.restart(n, 4*tickMicros)
+	default:
+		c.anything(n)
+	}
+	if n.rn != nil {
+		n.pump()
+	}
+	c.q.push(event{at: c.now + c.rnd.Int64N(pause), kind: evNemesis})
+}
+
+// restart crashes a node; it is back within a while.
+func (c *Cluster) restart(n *node, within int64) {
+	if n.rn != nil {
+		n.crash()
+		c.q.push(event{at: c.now + c.rnd.Int64N(within), kind: evRestart, node: n.index(), life: n.life})
+	}
+}
+
+func (c *Cluster) anything(n *node) {
 	switch c.rnd.IntN(12) {
 	case 0, 1:
-		if n.rn != nil {
-			n.crash()
-			c.q.push(event{at: c.now + c.rnd.Int64N(60*tickMicros), kind: evRestart, node: n.index(), life: n.life})
-		}
+		c.restart(n, 60*tickMicros)
 	case 2:
 		c.net.partition(c.rnd)
 		c.saw("partition")
@@ -37,10 +61,6 @@ func (c *Cluster) nemesis() {
 	case 11:
 		c.changeConf(n)
 	}
-	if n.rn != nil {
-		n.pump()
-	}
-	c.q.push(event{at: c.now + c.rnd.Int64N(30*tickMicros), kind: evNemesis})
 }
 
 // flush makes an application durable and compacts the log behind it.
