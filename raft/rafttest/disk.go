@@ -6,8 +6,8 @@ import (
 	"tinykv/raft"
 )
 
-// Disk is the durable state of one node. Writes are atomic and ordered, as the contract of package raft wants, but
-// until they are synced a crash may lose any suffix of them.
+// Disk is the durable state of one node. Writes are ordered, as the contract of package raft wants, but until they are
+// synced a crash may lose any suffix of them, and the hard state of the last one that it keeps.
 //
 //	live     what the running node reads: every write
 //	durable  what is certain to survive: synced writes
@@ -108,9 +108,22 @@ func (d *Disk) crash(rnd *rand.Rand) (lost int, err error) {
 	if err := d.sync(kept); err != nil {
 		return 0, err
 	}
+	if lost > 0 && rnd.IntN(2) == 0 {
+		if err := d.tear(); err != nil {
+			return 0, err
+		}
+	}
 	d.unsynced = nil
 	d.live = d.durable.Clone()
 	return lost, nil
+}
+
+// tear leaves the first half of the oldest lost write: a store that cannot write atomically writes the snapshot, then
+// the entries, then the hard state, and the contract allows to lose the end of that.
+func (d *Disk) tear() error {
+	half := raft.Ready{Snapshot: d.unsynced[0].Snapshot, Entries: d.unsynced[0].Entries}
+	d.unsynced[0] = half
+	return d.sync(1)
 }
 
 // flushApp makes the application's state durable, takes a snapshot of it and compacts the log behind it, keeping some
