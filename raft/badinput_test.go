@@ -41,6 +41,8 @@ func TestBadInputHasNoEffect(t *testing.T) {
 		{"index that overflows", raft.Message{Type: raft.MsgApp, From: 2, To: 1, Term: 9, Index: ^uint64(0), LogTerm: 1,
 			Entries: []raft.Entry{{Term: 9, Index: 0}}}, raft.ErrBadMessage},
 		{"snapshot of nothing", raft.Message{Type: raft.MsgSnap, From: 2, To: 1, Term: 9}, raft.ErrBadMessage},
+		{"proposal of unknown type", raft.Message{Type: raft.MsgProp, From: 2, To: 1, Entries: []raft.Entry{{Type: 9}}},
+			raft.ErrBadMessage},
 		{"change that does not decode", raft.Message{Type: raft.MsgProp, From: 2, To: 1,
 			Entries: []raft.Entry{{Type: raft.EntryConfChange, Data: []byte{77}}}}, raft.ErrBadMessage},
 	}

@@ -151,14 +151,18 @@ func (m *Message) checkSnapshot() error {
 	return nil
 }
 
-// checkProposal wants at least one entry, and none that does not decode.
+// checkProposal wants at least one entry, each of a known type, and none that does not decode.
 func (m *Message) checkProposal() error {
 	if len(m.Entries) == 0 {
 		return fmt.Errorf("%w: proposal of nothing", ErrBadMessage)
 	}
 	for i := range m.Entries {
-		if m.Entries[i].Type != EntryConfChange {
+		switch t := m.Entries[i].Type; t {
+		case EntryNormal:
 			continue
+		case EntryConfChange:
+		default:
+			return fmt.Errorf("%w: entry of unknown type %d", ErrBadMessage, t)
 		}
 		if _, err := DecodeConfChange(m.Entries[i].Data); err != nil {
 			return fmt.Errorf("%w: %w", ErrBadMessage, err)
