@@ -3,6 +3,6 @@
 //
 //	cd raft/bench && go test -bench . -count 5
 //
-// Both are driven by the same kind of loop: three nodes in one goroutine, in-memory storage, everything a Ready asks for
+// Both are driven by the same kind of loop: three nodes in one goroutine, in-memory storage, all that a Ready asks for
 // done in order. What is measured is all that the library and its storage cost on three nodes.
 package bench
