@@ -2,7 +2,10 @@
 
 package engine
 
-import "iter"
+import (
+	"fmt"
+	"iter"
+)
 
 // OpKind says what an operation of a batch does.
 type OpKind uint8
@@ -21,8 +24,8 @@ type Op struct {
 	Key, Value []byte
 }
 
-// Batch collects operations without touching any engine, so code that decides can return one as its result. The zero value is
-// an empty batch. It copies what it is given. It is not safe for use by several goroutines at once.
+// Batch collects operations without touching any engine, so code that decides can return one as its result. The
+// zero value is an empty batch. It copies what it is given. It is not safe for use by several goroutines at once.
 type Batch struct {
 	ops  []Op
 	size int
@@ -38,16 +41,40 @@ func (b *Batch) Delete(cf CF, key []byte) {
 	b.add(Op{OpDelete, cf, clone(key), nil})
 }
 
-// DeleteRange removes every key of cf in [start, end). An empty end means "to the last key". An inverted range removes nothing.
+// DeleteRange removes every key of cf in [start, end). An empty end means "to the last key". An inverted range
+// removes nothing.
 func (b *Batch) DeleteRange(cf CF, start, end []byte) {
 	b.add(Op{OpDeleteRange, cf, clone(start), clone(end)})
+}
+
+// Append adds the operations of other behind those of b. The two share the bytes of keys and values, which nobody
+// changes.
+func (b *Batch) Append(other *Batch) {
+	b.ops = append(b.ops, other.ops...)
+	b.size += other.size
 }
 
 // Len is the number of operations.
 func (b *Batch) Len() int { return len(b.ops) }
 
-// Size is the sum of the lengths of all keys and values in bytes: what MaxBatchSize bounds.
+// Size is what the batch costs in bytes: the lengths of all keys and values, and OpOverhead for each operation.
+// MaxBatchSize bounds it.
 func (b *Batch) Size() int { return b.size }
+
+// Check tells whether every engine would accept the batch: ErrEmptyKey, ErrTooLarge, ErrUnknownCF, or nil. Engines
+// call it before they touch anything; whoever makes batches out of foreign input may call it to find the fault
+// early.
+func (b *Batch) Check() error {
+	if b.size > MaxBatchSize {
+		return fmt.Errorf("%w: batch of %d bytes, the limit is %d", ErrTooLarge, b.size, MaxBatchSize)
+	}
+	for i, op := range b.ops {
+		if err := op.check(); err != nil {
+			return fmt.Errorf("operation %d of the batch: %w", i, err)
+		}
+	}
+	return nil
+}
 
 // Reset empties the batch and keeps its memory.
 func (b *Batch) Reset() { clear(b.ops); b.ops = b.ops[:0]; b.size = 0 }
@@ -65,7 +92,29 @@ func (b *Batch) Ops() iter.Seq[Op] {
 
 func (b *Batch) add(op Op) {
 	b.ops = append(b.ops, op)
-	b.size += len(op.Key) + len(op.Value)
+	b.size += len(op.Key) + len(op.Value) + OpOverhead
+}
+
+func (op Op) check() error {
+	if op.CF >= numCFs {
+		return fmt.Errorf("%w: %v", ErrUnknownCF, op.CF)
+	}
+	if len(op.Key) > MaxKeySize {
+		return fmt.Errorf("%w: key of %d bytes, the limit is %d", ErrTooLarge, len(op.Key), MaxKeySize)
+	}
+	if op.Kind == OpDeleteRange {
+		if len(op.Value) > MaxKeySize {
+			return fmt.Errorf("%w: end of range of %d bytes, the limit is %d", ErrTooLarge, len(op.Value), MaxKeySize)
+		}
+		return nil
+	}
+	if len(op.Key) == 0 {
+		return ErrEmptyKey
+	}
+	if len(op.Value) > MaxValueSize {
+		return fmt.Errorf("%w: value of %d bytes, the limit is %d", ErrTooLarge, len(op.Value), MaxValueSize)
+	}
+	return nil
 }
 
 func clone(p []byte) []byte { return append([]byte{}, p...) }

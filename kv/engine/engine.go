@@ -18,6 +18,9 @@ const (
 	numCFs
 )
 
+// Valid tells whether cf is one of CFs.
+func (cf CF) Valid() bool { return cf < numCFs }
+
 // CFs lists all column families in the order of their numbers.
 var CFs = []CF{Default, Lock, Write}
 
@@ -52,17 +55,25 @@ func ParseCF(name string) (CF, error) {
 var (
 	// ErrNotFound: the key has no value in this snapshot. An empty value is a value and not this error.
 	ErrNotFound = errors.New("engine: key not found")
-	// ErrClosed: the engine or the snapshot was closed. The caller has outlived it: a bug of the caller's, or a shutdown.
+	// ErrClosed: the engine or the snapshot was closed. The caller has outlived it: a bug of the caller's, or a
+	// shutdown.
 	ErrClosed = errors.New("engine: closed")
-	// ErrCorrupt: what is on disk is not what was written. Stop serving this data; rebuild it from a replica or a backup.
+	// ErrCorrupt: what is on disk is not what was written. Stop serving this data; rebuild it from a replica or a
+	// backup.
 	ErrCorrupt = errors.New("engine: corrupt data")
-	// ErrFailed: an earlier write could not be made durable, so the engine refuses all further writes (reads may go on).
-	// What was asked for in the failed write may or may not be found after a restart. Restart the process once the disk is well.
+	// ErrFailed: an earlier write could not be made durable, so the engine refuses all further writes (reads may go
+	// on). What was asked for in the failed write may or may not be found after a restart. Restart the process once
+	// the disk is well.
 	ErrFailed = errors.New("engine: stopped after a failed write")
 	// ErrUnknownCF: there is no column family of this name.
 	ErrUnknownCF = errors.New("engine: unknown column family")
-	// ErrTooLarge: the key or the batch exceeds MaxKeySize or MaxBatchSize. Nothing was written; split the batch.
-	ErrTooLarge = errors.New("engine: key or batch too large")
+	// ErrTooLarge: a key, a value or the batch exceeds MaxKeySize, MaxValueSize or MaxBatchSize, or an engine
+	// without cheap range deletes (badger) would have to delete more keys at once than that. Nothing was written;
+	// split the batch or the range.
+	ErrTooLarge = errors.New("engine: key, value or batch too large")
+	// ErrInUse: another process (or another Open of this one) has the directory. Stop that one, or choose another
+	// directory.
+	ErrInUse = errors.New("engine: directory is in use")
 	// ErrEmptyKey: the empty key can't be stored. As a bound of a range it means "no bound".
 	ErrEmptyKey = errors.New("engine: empty key")
 )
@@ -70,14 +81,17 @@ var (
 // Limits that all engines share, in bytes, so that a program that runs on one runs on all.
 const (
 	MaxKeySize   = 16 << 10 // twice the largest user key: the transaction layer encodes keys and appends timestamps
-	MaxBatchSize = 16 << 20 // keys and values of one batch together; above the largest Raft entry
+	MaxValueSize = 7 << 20  // above the largest user value and what is stored with it; badger takes no entry of 8 MiB
+	MaxBatchSize = 16 << 20 // of Batch.Size; above the largest Raft entry
+	OpOverhead   = 32       // what an operation counts beside its key and value: headers, checksums, pointers
 )
 
 // Durability says what Write waits for.
 type Durability uint8
 
 const (
-	// Buffered: the batch is visible and survives a crash of the process, but maybe not one of the machine.
+	// Buffered: the batch is visible, but a crash of the process or the machine may lose it, and then it loses
+	// every batch that was written after it, too.
 	Buffered Durability = iota
 	// Synced: the batch, and with it every batch written before it, is on the device when Write returns nil.
 	Synced
@@ -89,18 +103,19 @@ type Engine interface {
 	// The caller must Close it. Error: ErrClosed.
 	Snapshot() (Snapshot, error)
 
-	// Write applies all operations of b, in their order, or none of them: no snapshot and no crash ever shows a part.
-	// The engine copies what it keeps: b may be changed, reset and written again as soon as Write returns.
-	// An empty batch with Synced is a sync of what came before. Errors: ErrClosed, ErrTooLarge, ErrEmptyKey, ErrFailed, or the
-	// disk's own error, after which every further Write answers ErrFailed.
+	// Write applies all operations of b, in their order, or none of them: no snapshot and no crash ever shows a
+	// part. The engine copies what it keeps: b may be changed, reset and written again as soon as Write returns. An
+	// empty batch with Synced is a sync of what came before. Errors: ErrClosed, ErrTooLarge, ErrEmptyKey,
+	// ErrUnknownCF, ErrFailed, or the disk's own error, after which every further Write answers ErrFailed.
 	Write(b *Batch, d Durability) error
 
 	// ApproximateSize estimates the bytes that keys in [start, end) of cf take. It may lag behind recent writes, and is
-	// meant for deciding on a split, not for accounting. An empty end means "to the last key". Error: ErrClosed.
+	// meant for deciding on a split, not for accounting. An empty end means "to the last key", an inverted range is 0.
+	// Errors: ErrClosed, ErrUnknownCF.
 	ApproximateSize(cf CF, start, end []byte) (uint64, error)
 
-	// Close waits until every snapshot is closed, then syncs and releases the disk. New snapshots and writes are refused
-	// with ErrClosed from the moment it is called. A second Close returns ErrClosed.
+	// Close waits until every snapshot is closed, then syncs and releases the disk. New snapshots and writes are
+	// refused with ErrClosed from the moment it is called. A second Close returns ErrClosed.
 	Close() error
 }
 
@@ -108,11 +123,12 @@ type Engine interface {
 // the iterators that it hands out belong to one goroutine each.
 type Snapshot interface {
 	// Get returns a copy of the value of key, which the caller owns. An empty value is not nil: it is []byte{}.
-	// Errors: ErrNotFound, ErrClosed, ErrCorrupt.
+	// Errors: ErrNotFound (the empty key is never found), ErrClosed, ErrUnknownCF, ErrCorrupt.
 	Get(cf CF, key []byte) ([]byte, error)
 
-	// Iterator walks the pairs of cf whose keys are in [opts.Lower, opts.Upper). It starts unpositioned: call First, Last,
-	// SeekGE or SeekLT. The caller must Close it before the snapshot. Error: ErrClosed.
+	// Iterator walks the pairs of cf whose keys are in [opts.Lower, opts.Upper). It starts unpositioned: call
+	// First, Last, SeekGE or SeekLT. The caller must Close it before the snapshot; one that is forgotten is closed
+	// with the snapshot and stands on nothing from then on, with Err ErrClosed. Errors: ErrClosed, ErrUnknownCF.
 	Iterator(cf CF, opts IterOptions) (Iterator, error)
 
 	// Close releases the view. Using it afterwards is ErrClosed. A second Close is ErrClosed.
@@ -126,24 +142,27 @@ type IterOptions struct {
 	Upper []byte // exclusive
 }
 
-// Iterator walks pairs in the order of bytes.Compare on their keys. Every method that moves it returns whether it now stands
-// on a pair. When one returns false, Err tells the end of the range (nil) from trouble.
+// Iterator walks pairs in the order of bytes.Compare on their keys. Every method that moves it returns whether it
+// now stands on a pair. When one returns false, Err tells the end of the range (nil) from trouble.
 type Iterator interface {
+	// First moves to the first pair of the range, or off the high end if there is none.
 	First() bool
+	// Last moves to the last pair of the range, or off the low end if there is none.
 	Last() bool
-	// SeekGE moves to the first pair whose key is >= key. A key below Lower counts as Lower.
+	// SeekGE moves to the first pair whose key is >= key, or off the high end. A key below Lower counts as Lower.
 	SeekGE(key []byte) bool
-	// SeekLT moves to the last pair whose key is < key. A key above Upper counts as Upper.
+	// SeekLT moves to the last pair whose key is < key, or off the low end. A key above Upper counts as Upper.
 	SeekLT(key []byte) bool
-	// Next moves forward. On an iterator that ran off the low end it moves to the first pair; at the high end it stays there.
-	// On an unpositioned iterator it is First.
+	// Next moves forward. On an iterator that ran off the low end it moves to the first pair; at the high end it
+	// stays there. On an unpositioned iterator it is First.
 	Next() bool
-	// Prev moves backward. On an iterator that ran off the high end it moves to the last pair; at the low end it stays there.
-	// On an unpositioned iterator it is Last.
+	// Prev moves backward. On an iterator that ran off the high end it moves to the last pair; at the low end it
+	// stays there. On an unpositioned iterator it is Last.
 	Prev() bool
+	// Valid tells whether it stands on a pair.
 	Valid() bool
-	// Key returns the key of the current pair. The slice is valid until the iterator moves or is closed: copy to keep it.
-	// On an invalid iterator it is nil.
+	// Key returns the key of the current pair. The slice is valid until the iterator moves or is closed: copy to
+	// keep it. On an invalid iterator it is nil.
 	Key() []byte
 	// Value returns the value of the current pair, under the same rule as Key.
 	Value() []byte

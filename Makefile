@@ -1,0 +1,59 @@
+# A short list of verbs. `make` alone lists them.
+
+GO      ?= go
+# Paths are trimmed from what is built, so that clones and workspaces share one build cache.
+GOBUILD  = $(GO) build -trimpath
+GOTEST   = $(GO) test -trimpath
+LABS     = $(GO) run -trimpath ./labs
+
+.DEFAULT_GOAL := help
+.PHONY: help play test check unit race crash interop bench start mutants variants proof proto
+
+help: ## list the verbs
+	@grep -hE '^[a-z%]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+play: ## run a server in a temporary directory and talk to it in a shell
+	@echo "building the server; the first time this takes a few minutes, and names what it compiles"
+	@$(GOBUILD) -v -o bin/kv ./kv
+	@./bin/kv play
+
+test: check unit interop ## everything that proves the tree: format, vet, tests, proof of the course, unmodified client
+
+check:
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "gofmt these files:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+
+unit: ## the tests of this module alone, the proof of the course among them
+	$(GOTEST) ./...
+
+race: ## the tests of the packages that have goroutines, under the race detector
+	$(GOTEST) -race ./kv/... ./scheduler/...
+
+crash: ## kill -9 a server hundreds of times while it is written to (KILLS=300)
+	KILLS=$(or $(KILLS),300) $(GOTEST) -count=1 -timeout 30m -v -run Kill ./kv/...
+
+# -count=1, as what it tests lies outside of its module, where Go's cache of test results does not look.
+interop: ## an unmodified TiKV client and go-ycsb against our server
+	cd kv/interop && $(GOTEST) -count=1 ./...
+
+bench: ## throughput, latency and CPU per operation of each layer
+	cd kv/bench && $(GO) test -trimpath -run '^$$' -bench . ./...
+
+start: ## lay out a workspace for a learner: make start DIR=../my-tinykv [FROM=1b]
+	@$(if $(DIR),,echo "say where: make start DIR=../my-tinykv" >&2; exit 1;) $(LABS) start --dir '$(DIR)' $(if $(FROM),--from '$(FROM)')
+
+project%: ## grade a project or a stage: make project1, make project1a
+	@$(LABS) test $*
+
+mutants: ## run the wrong programs against the graded tests: make mutants [STAGE=1a]
+	@$(LABS) mutants $(STAGE)
+
+variants: ## run correct programs of another design against the graded tests: make variants [STAGE=1a]
+	@$(LABS) variants $(STAGE)
+
+proof: ## prove the course: starters fail where they should, the reference passes
+	@$(LABS) proof $(STAGE)
+
+proto: ## generate the Go code of proto/ again
+	$(GO) run ./proto/generate

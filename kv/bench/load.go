@@ -1,0 +1,79 @@
+// The load generator: a number of clients that each wait for their answer before they ask again.
+
+package bench
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// operation does one thing for client c; n counts the operations of all clients from 0.
+type operation func(c, n int) error
+
+// run spreads b.N operations over clients that each have one operation outstanding, and reports the rate and the percentiles of
+// the time that an operation took. The first error ends the benchmark.
+func run(b *testing.B, clients int, do operation) {
+	b.Helper()
+	var next atomic.Int64
+	times := make([][]time.Duration, clients)
+	errs := make([]error, clients)
+	var done sync.WaitGroup
+	b.ResetTimer()
+	start := time.Now()
+	for c := range clients {
+		done.Go(func() {
+			for {
+				n := int(next.Add(1)) - 1
+				if n >= b.N {
+					return
+				}
+				begin := time.Now()
+				if errs[c] = do(c, n); errs[c] != nil {
+					return
+				}
+				times[c] = append(times[c], time.Since(begin))
+			}
+		})
+	}
+	done.Wait()
+	elapsed := time.Since(start)
+	b.StopTimer()
+	for c, err := range errs {
+		if err != nil {
+			b.Fatalf("client %d: %v", c, err)
+		}
+	}
+	report(b, elapsed, slices.Concat(times...))
+}
+
+func report(b *testing.B, elapsed time.Duration, times []time.Duration) {
+	slices.Sort(times)
+	b.ReportMetric(float64(len(times))/elapsed.Seconds(), "ops/s")
+	b.ReportMetric(micros(percentile(times, 50)), "p50-µs")
+	b.ReportMetric(micros(percentile(times, 99)), "p99-µs")
+	b.ReportMetric(0, "ns/op") // the inverse of ops/s: one column less to read
+}
+
+// percentile returns the p-th percentile of sorted times.
+func percentile(sorted []time.Duration, p int) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[(len(sorted)-1)*p/100]
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// ownCPU is the processor time that this process has used.
+func ownCPU() time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		panic(fmt.Sprintf("getrusage of this process can't fail: %v", err))
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}

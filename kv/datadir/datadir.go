@@ -1,0 +1,137 @@
+// Opening a data directory, and joining a cluster.
+
+package datadir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+const (
+	identityName  = "IDENTITY"
+	engineName    = "engine"
+	schedulerName = "scheduler"
+	tempName      = identityName + ".tmp" // what a crash leaves while IDENTITY is replaced; the next replacement takes it
+)
+
+// Errors of Open. The text around them names the directory and says what to do.
+var (
+	// ErrForeign: the directory holds something that no store has put there.
+	ErrForeign = errors.New("not a TinyKV data directory")
+	// ErrNewer: a newer version of this program wrote it.
+	ErrNewer = errors.New("written by a newer version")
+	// ErrEngine: another engine than the one asked for wrote it.
+	ErrEngine = errors.New("written by another engine")
+	// ErrDamaged: IDENTITY is not what was written.
+	ErrDamaged = errors.New("damaged")
+)
+
+var errDamaged = fmt.Errorf("%w: it is cut off or was changed", ErrDamaged)
+
+// Dir is an opened data directory.
+type Dir struct {
+	path     string
+	identity Identity
+}
+
+// Open opens the data directory at path for an engine, or makes a new one if there is nothing or an empty directory.
+// Errors, each of one line that says what to do: ErrForeign, ErrNewer, ErrEngine, ErrDamaged, or that of the file system. With an
+// error nothing was changed.
+func Open(path, engine string) (*Dir, error) {
+	d := &Dir{path: path}
+	data, err := os.ReadFile(d.file(identityName))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return d.create(engine)
+	case err != nil:
+		return nil, fmt.Errorf("cannot read the data directory: %w; choose another one", err)
+	}
+	d.identity, err = decodeIdentity(data)
+	switch {
+	case errors.Is(err, ErrNewer):
+		return nil, fmt.Errorf("data directory %s was %w: run that version, or choose another directory", path, err)
+	case err != nil:
+		return nil, fmt.Errorf("%s is %w; restore this file from a backup, or choose another directory", d.file(identityName), err)
+	case d.identity.Engine != engine:
+		return nil, fmt.Errorf("data directory %s was %w, %s: start with --engine %s, or choose another directory",
+			path, ErrEngine, d.identity.Engine, d.identity.Engine)
+	}
+	return d, nil
+}
+
+// create makes a new data directory, provided that nobody's data is there.
+func (d *Dir) create(engine string) (*Dir, error) {
+	entries, err := os.ReadDir(d.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("cannot read the data directory: %w; choose another one", err)
+	}
+	for _, e := range entries {
+		if e.Name() != tempName {
+			return nil, fmt.Errorf("%s is %w, it holds %s: choose another one, or an empty one", d.path, ErrForeign, e.Name())
+		}
+	}
+	if err := os.MkdirAll(d.path, 0o755); err != nil {
+		return nil, fmt.Errorf("cannot make the data directory: %w; choose another one", err)
+	}
+	if err := d.save(Identity{Engine: engine}); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Identity says what the directory is.
+func (d *Dir) Identity() Identity { return d.identity }
+
+// Engine is the directory of the engine's files. It may not exist yet.
+func (d *Dir) Engine() string { return d.file(engineName) }
+
+// Scheduler is the directory of the scheduler that runs in the same process. It may not exist yet.
+func (d *Dir) Scheduler() string { return d.file(schedulerName) }
+
+// Join makes the ids durable that the store was given. Call it before anyone else hears of them.
+// Error: that of the file system, and then the directory is as it was.
+func (d *Dir) Join(ids IDs) error {
+	return d.save(Identity{Engine: d.identity.Engine, IDs: ids})
+}
+
+// save replaces IDENTITY: write beside it, sync, rename over it, sync the directory.
+func (d *Dir) save(id Identity) error {
+	temp := d.file(tempName)
+	err := writeSynced(temp, id.encode())
+	if err == nil {
+		err = os.Rename(temp, d.file(identityName))
+	}
+	if err == nil {
+		err = syncDir(d.path)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write the data directory: %w; see to the disk, or choose another directory", err)
+	}
+	d.identity = id
+	return nil
+}
+
+func (d *Dir) file(name string) string { return filepath.Join(d.path, name) }
+
+func writeSynced(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+func syncDir(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

@@ -1,0 +1,165 @@
+package datadir
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// someIDs has a cluster id of 64 bits, as every second cluster has.
+var someIDs = IDs{ClusterID: 13807245923162917559, StoreID: 1, RegionID: 2, PeerID: 3}
+
+// fingerprint is the names, sizes and contents of everything below dir.
+func fingerprint(t *testing.T, dir string) string {
+	t.Helper()
+	hash := sha256.New()
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			fmt.Fprintln(hash, path)
+			return err
+		}
+		data, err := os.ReadFile(path)
+		fmt.Fprintf(hash, "%s %d %s\n", path, len(data), data)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(hash.Sum(nil))
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func made(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "data")
+	d, err := Open(path, "pebble")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Join(someIDs); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestIdentityIsKept(t *testing.T) {
+	path := made(t)
+	d, err := Open(path, "pebble")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (Identity{Engine: "pebble", IDs: someIDs}); d.Identity() != want || !d.Identity().Joined() {
+		t.Errorf("opened again as %+v, was made as %+v", d.Identity(), want)
+	}
+}
+
+func TestANewDirectoryHasNotJoined(t *testing.T) {
+	path := t.TempDir() // exists and is empty
+	for range 2 {
+		d, err := Open(path, "badger")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Identity() != (Identity{Engine: "badger"}) || d.Identity().Joined() {
+			t.Errorf("a new directory says that it is %+v", d.Identity())
+		}
+	}
+}
+
+func TestACrashBeforeTheFirstRenameLeavesAUsableDirectory(t *testing.T) {
+	path := t.TempDir()
+	write(t, filepath.Join(path, tempName), "half a li")
+	if _, err := Open(path, "pebble"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestACrashWhileReplacingKeepsTheOldIdentity(t *testing.T) {
+	path := made(t)
+	write(t, filepath.Join(path, tempName), "half a li")
+	d, err := Open(path, "pebble")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Identity().IDs != someIDs {
+		t.Errorf("identity after the crash: %+v", d.Identity())
+	}
+}
+
+func TestRefusedDirectoriesAreNotTouched(t *testing.T) {
+	identity := string(Identity{Engine: "pebble", IDs: someIDs}.encode())
+	cases := []struct {
+		name, file, content, engine string
+		want                        error
+		says                        string
+	}{
+		{"foreign", "letter.txt", "dear", "pebble", ErrForeign, "letter.txt"},
+		{"engine files without identity", "engine/000001.log", "", "pebble", ErrForeign, "engine"},
+		{"newer", identityName, "format = 2\nshape = \"round\"\n", "pebble", ErrNewer, "run that version"},
+		{"other engine", identityName, identity, "badger", ErrEngine, "--engine pebble"},
+		{"empty file", identityName, "", "pebble", ErrDamaged, identityName},
+		{"cut off", identityName, identity[:len(identity)-20], "pebble", ErrDamaged, identityName},
+		{"a digit flipped", identityName, strings.Replace(identity, `store_id = "1"`, `store_id = "7"`, 1), "pebble", ErrDamaged, identityName},
+		{"not text", identityName, "\x00\xff\x17", "pebble", ErrDamaged, identityName},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			path := t.TempDir()
+			write(t, filepath.Join(path, c.file), c.content)
+			before := fingerprint(t, path)
+			_, err := Open(path, c.engine)
+			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got %q, want one line that wraps %q and says %q", err, c.want, c.says)
+			}
+			if fingerprint(t, path) != before {
+				t.Error("the directory was changed")
+			}
+		})
+	}
+}
+
+func TestEveryCutAndEveryFlippedBitIsNoticed(t *testing.T) {
+	good := Identity{Engine: "pebble", IDs: someIDs}.encode()
+	for n := range len(good) - 1 { // without the last newline it is still whole
+		if id, err := decodeIdentity(good[:n]); err == nil {
+			t.Errorf("cut to %d bytes it was read as %+v", n, id)
+		}
+	}
+	want, err := decodeIdentity(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range good {
+		for bit := range 8 {
+			bad := append([]byte{}, good...)
+			bad[i] ^= 1 << bit
+			if id, err := decodeIdentity(bad); err == nil && id != want {
+				t.Errorf("with bit %d of byte %d flipped it was read as %+v", bit, i, id)
+			}
+		}
+	}
+}
+
+func TestAPathBelowAFileIsRefused(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	write(t, file, "content")
+	for _, path := range []string{file, filepath.Join(file, "data")} {
+		if _, err := Open(path, "pebble"); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("open %s: %v", path, err)
+		}
+	}
+}

@@ -1,0 +1,189 @@
+// Package sums keeps size and checksum of the files of a closed store, so that the next Open can tell whether
+// anything was changed since, before it lets a database loose that repairs, deletes or panics on what it takes for
+// the result of a crash.
+//
+// The file SUMS lies among the files of the store:
+//
+//	tinykv checksums 1 clean
+//	8c24b1f0 17 MANIFEST
+//	0b8f6a52 16777216 000000.vlog
+//	41d3a07e 20481 000003.sst
+//	sum 5a0c9d13
+//
+// "clean" is written when the store was closed: every file is listed and none may differ. "open" is written before
+// the store is opened: after a crash only the files it lists, which never change once they are written, can be
+// checked this way.
+package sums
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"tinykv/kv/engine"
+)
+
+// Name is the file.
+const Name = "SUMS"
+
+const header = "tinykv checksums 1 "
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Dir is the directory of a store, as far as it is needed here. Names are base names.
+type Dir interface {
+	Path(name string) string // for messages
+	Open(name string) (io.ReadCloser, error)
+	Size(name string) (int64, error)
+	Replace(name string, content []byte) error // durably, and as a whole
+}
+
+// Sums is the content of the file.
+type Sums struct {
+	Clean bool
+	files map[string]file
+}
+
+type file struct {
+	sum  uint32
+	size int64
+}
+
+// Read reads the file of dir. If there is none, the answer is one of an open store that lists nothing. Error:
+// engine.ErrCorrupt.
+func Read(dir Dir) (Sums, error) {
+	var s Sums
+	r, err := dir.Open(Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	text, err := io.ReadAll(r)
+	if err = errors.Join(err, r.Close()); err != nil {
+		return s, err
+	}
+	if s, err = parse(string(text)); err != nil {
+		return s, fmt.Errorf("%w: %s is damaged", engine.ErrCorrupt, dir.Path(Name))
+	}
+	return s, nil
+}
+
+var errForm = errors.New("not of the form of SUMS")
+
+func parse(text string) (s Sums, err error) {
+	at := strings.LastIndex(text, "sum ")
+	if at < 0 || !strings.HasPrefix(text, header) || text[at:] != sumLine(text[:at]) {
+		return s, errForm
+	}
+	lines := strings.Split(strings.TrimSuffix(text[len(header):at], "\n"), "\n")
+	s.Clean = lines[0] == "clean"
+	for _, line := range lines[1:] {
+		var f file
+		var name string
+		if _, err := fmt.Sscanf(line, "%x %d %s", &f.sum, &f.size, &name); err != nil {
+			return s, errForm
+		}
+		s.put(name, f)
+	}
+	return s, nil
+}
+
+// Write replaces the file of dir.
+func (s Sums) Write(dir Dir) error {
+	state := "open"
+	if s.Clean {
+		state = "clean"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s%s\n", header, state)
+	for _, name := range s.names() {
+		fmt.Fprintf(&b, "%08x %d %s\n", s.files[name].sum, s.files[name].size, name)
+	}
+	return dir.Replace(Name, []byte(b.String()+sumLine(b.String())))
+}
+
+func sumLine(body string) string {
+	return fmt.Sprintf("sum %08x\n", crc32.Checksum([]byte(body), castagnoli))
+}
+
+// Check compares the listed files with those of dir. Sizes are always compared, contents up to a budget of bytes.
+// Of an open store a listed file may be gone, as databases delete tables. Error: engine.ErrCorrupt with the path of
+// the file.
+func (s Sums) Check(dir Dir, budget int64) error {
+	for _, name := range s.names() {
+		want := s.files[name]
+		size, err := dir.Size(name)
+		if errors.Is(err, fs.ErrNotExist) && !s.Clean {
+			continue
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w: %s is missing", engine.ErrCorrupt, dir.Path(name))
+		}
+		if err != nil {
+			return err
+		}
+		if size != want.size {
+			return fmt.Errorf("%w: %s has %d bytes and should have %d",
+				engine.ErrCorrupt, dir.Path(name), size, want.size)
+		}
+		if budget -= size; budget < 0 {
+			continue
+		}
+		if got, err := sum(dir, name); err != nil {
+			return err
+		} else if got != want {
+			return fmt.Errorf("%w: %s fails its checksum", engine.ErrCorrupt, dir.Path(name))
+		}
+	}
+	return nil
+}
+
+// Only returns s without the files that keep says no to.
+func (s Sums) Only(keep func(name string) bool) Sums {
+	kept := Sums{Clean: s.Clean}
+	for name, f := range s.files {
+		if keep(name) {
+			kept.put(name, f)
+		}
+	}
+	return kept
+}
+
+// Add puts a file of dir into s: with the sum that known has of it, if any, or else by reading it.
+func (s *Sums) Add(dir Dir, name string, known Sums) error {
+	f, ok := known.files[name]
+	if !ok {
+		var err error
+		if f, err = sum(dir, name); err != nil {
+			return err
+		}
+	}
+	s.put(name, f)
+	return nil
+}
+
+func (s *Sums) put(name string, f file) {
+	if s.files == nil {
+		s.files = map[string]file{}
+	}
+	s.files[name] = f
+}
+
+func (s Sums) names() []string { return slices.Sorted(maps.Keys(s.files)) }
+
+func sum(dir Dir, name string) (file, error) {
+	r, err := dir.Open(name)
+	if err != nil {
+		return file{}, err
+	}
+	hash := crc32.New(castagnoli)
+	size, err := io.CopyBuffer(struct{ io.Writer }{hash}, struct{ io.Reader }{r}, make([]byte, 256<<10))
+	return file{hash.Sum32(), size}, errors.Join(err, r.Close())
+}

@@ -1,0 +1,165 @@
+// The engine: open, write, estimate, close.
+
+package pebble
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"tinykv/kv/engine"
+	"tinykv/kv/engine/internal/gate"
+	"tinykv/kv/engine/internal/sums"
+)
+
+// Engine implements engine.Engine on a pebble store.
+type Engine struct {
+	dir  string
+	fs   vfs.FS
+	lock *pebble.Lock // closing it gives the directory free, once pebble is closed too
+	db   *pebble.DB
+	fuse *fuse
+	gate gate.Gate
+}
+
+var _ engine.Engine = (*Engine)(nil)
+
+// Open opens the store in dir, which it makes if it is missing. Before anything is changed on disk it looks whether
+// all is well. Errors: engine.ErrInUse, engine.ErrCorrupt, or what the file system says; all name dir or the file
+// at fault.
+func Open(dir string, opts Options) (*Engine, error) {
+	if opts.FS == nil {
+		opts.FS = vfs.Default
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.VerifyBytes == 0 {
+		opts.VerifyBytes = defaultVerifyBytes
+	}
+	lock, err := lockDir(opts.FS, dir)
+	if err != nil {
+		return nil, err
+	}
+	e, err := open(dir, opts, lock)
+	if err != nil {
+		lock.Close()
+		return nil, openError(dir, err)
+	}
+	return e, nil
+}
+
+// open is Open with the lock held.
+func open(dir string, opts Options, lock *pebble.Lock) (*Engine, error) {
+	if err := verify(opts, dir, lock); err != nil {
+		return nil, err
+	}
+	// From here on the directory is not what Close left.
+	if err := (sums.Sums{}).Write(vfsDir{opts.FS, dir}); err != nil {
+		return nil, err
+	}
+	f := &fuse{}
+	o := pebbleOptions(f.wrap(opts.FS), opts.Logger, f)
+	o.Lock = lock
+	db, err := pebble.Open(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.err(); err != nil {
+		f.release()
+		return nil, errors.Join(err, db.Close())
+	}
+	return &Engine{dir: dir, fs: opts.FS, lock: lock, db: db, fuse: f}, nil
+}
+
+// Write implements engine.Engine. Concurrent writes share a sync.
+func (e *Engine) Write(b *engine.Batch, d engine.Durability) error {
+	if err := e.gate.Enter(); err != nil {
+		return err
+	}
+	defer e.gate.Leave()
+	if err := e.fuse.err(); err != nil {
+		return fmt.Errorf("%w: %w", engine.ErrFailed, err)
+	}
+	if err := b.Check(); err != nil {
+		return err
+	}
+	if err := e.apply(b, &pebble.WriteOptions{Sync: d == engine.Synced}); err != nil {
+		e.fuse.blow(err)
+	}
+	// Pebble was not told of a failure, because it would end the process (see fuse.go). So this, and not the answer
+	// of pebble, decides whether the batch is acknowledged.
+	if err := e.fuse.err(); err != nil {
+		return fmt.Errorf("write a batch to %s: %w", e.dir, err)
+	}
+	return nil
+}
+
+func (e *Engine) apply(b *engine.Batch, wo *pebble.WriteOptions) error {
+	if b.Len() == 0 {
+		if !wo.Sync {
+			return nil
+		}
+		return e.db.LogData(nil, wo) // an empty record: what counts is the sync behind it
+	}
+	pb := e.db.NewBatchWithSize(b.Size())
+	for op := range b.Ops() {
+		if err := stage(pb, op); err != nil {
+			return errors.Join(err, pb.Close())
+		}
+	}
+	if err := e.db.Apply(pb, wo); err != nil {
+		return err
+	}
+	return pb.Close()
+}
+
+// stage adds op to a batch of pebble's. Keys and values are copied straight to where they stay.
+func stage(pb *pebble.Batch, op engine.Op) error {
+	switch op.Kind {
+	case engine.OpPut:
+		d := pb.SetDeferred(1+len(op.Key), len(op.Value))
+		d.Key[0] = cfPrefix[op.CF]
+		copy(d.Key[1:], op.Key)
+		copy(d.Value, op.Value)
+		return d.Finish()
+	case engine.OpDelete:
+		d := pb.DeleteDeferred(1 + len(op.Key))
+		d.Key[0] = cfPrefix[op.CF]
+		copy(d.Key[1:], op.Key)
+		return d.Finish()
+	case engine.OpDeleteRange:
+		if lower, upper, ok := encodeRange(op.CF, op.Key, op.Value); ok {
+			return pb.DeleteRange(lower, upper, nil)
+		}
+	}
+	return nil
+}
+
+// Close implements engine.Engine.
+func (e *Engine) Close() error {
+	if err := e.gate.Shut(); err != nil {
+		return err
+	}
+	var syncErr error
+	if e.fuse.err() == nil {
+		syncErr = e.db.LogData(nil, pebble.Sync)
+	}
+	failedBefore := e.fuse.err() != nil
+	e.fuse.release()
+	defer e.lock.Close()
+	err := e.db.Close()
+	if failedBefore {
+		return nil // every writer was told; nothing more can be made durable
+	}
+	if err = errors.Join(syncErr, err, e.fuse.err()); err == nil {
+		err = writeSums(e.fs, e.dir)
+	}
+	if err != nil {
+		return fmt.Errorf("close %s: %w", e.dir, err)
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+// How pebble is set up: small, checksummed, bloom filters, quiet.
+
+package pebble
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Options are what a caller may choose. The zero value is right for a server.
+type Options struct {
+	Logger *slog.Logger // where pebble's own messages go; nil: nowhere
+	FS     vfs.FS       // the file system; nil: the real one. Tests hand in one that crashes or fails.
+
+	// VerifyBytes bounds how much of the tables Open reads to check their checksums before it changes anything; 0
+	// means 256 MiB, which takes a fraction of a second. What is beyond is checked whenever it is read.
+	VerifyBytes int64
+}
+
+const (
+	cacheBytes         = 16 << 20
+	memTableBytes      = 8 << 20 // also the size of a log file
+	memTables          = 4       // writers wait when so many are full
+	bloomBitsPerKey    = 10      // one lookup in a hundred of an absent key reads a block in vain
+	defaultVerifyBytes = 256 << 20
+)
+
+// pebbleOptions makes the options of pebble on a file system.
+func pebbleOptions(fs vfs.FS, log *slog.Logger, f *fuse) *pebble.Options {
+	o := &pebble.Options{
+		FS:                          fs,
+		CacheSize:                   cacheBytes,
+		MemTableSize:                memTableBytes,
+		MemTableStopWritesThreshold: memTables,
+		L0CompactionThreshold:       2,
+		L0StopWritesThreshold:       24,
+		MaxManifestFileSize:         1 << 20,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		FormatMajorVersion:          pebble.FormatNewest,
+		Logger:                      logger{log, f},
+		EventListener: &pebble.EventListener{
+			// An error in the background means that memory and disk part ways: stop writing before it gets worse.
+			BackgroundError: func(err error) { f.blow(err) },
+			DataCorruption: func(i pebble.DataCorruptionInfo) {
+				log.Error("pebble: corrupt data", "path", i.Path, "detail", fmt.Sprint(i.Details))
+			},
+			WriteStallBegin: func(i pebble.WriteStallBeginInfo) { log.Warn("pebble: writes wait", "reason", i.Reason) },
+		},
+	}
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBitsPerKey)
+		o.Levels[i].FilterType = pebble.TableFilter
+	}
+	return o
+}
+
+// logger hands pebble's messages on. What pebble calls fatal blows the fuse instead of ending the process.
+type logger struct {
+	log  *slog.Logger
+	fuse *fuse
+}
+
+func (l logger) Infof(format string, args ...any) {
+	l.log.Debug("pebble: " + fmt.Sprintf(format, args...))
+}
+func (l logger) Errorf(format string, args ...any) {
+	l.log.Warn("pebble: " + fmt.Sprintf(format, args...))
+}
+func (l logger) Fatalf(format string, args ...any) { l.fuse.blow(fmt.Errorf(format, args...)) }

@@ -1,0 +1,323 @@
+// A server: its parts, put together and taken apart again.
+//
+//	start:  ports ─► identity, records, engine ─► scheduler ─► storage, gRPC, status page ─► known to scheduler ─► ready
+//	stop:   no new requests ─► those in flight end ─► reports, sweep ─► scheduler ─► write queue ─► engine
+//
+// The ports come first, because whoever can't have them must not have touched the disk.
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
+
+	"tinykv/kv/datadir"
+	"tinykv/kv/engine"
+	"tinykv/kv/engine/open"
+	"tinykv/kv/server"
+	"tinykv/kv/standalone"
+	"tinykv/scheduler/client"
+	scheduler "tinykv/scheduler/server"
+)
+
+// serveOptions say how to run a server. dir, engine and the three addresses must be set; port 0 means any free one.
+type serveOptions struct {
+	dir, engine                     string
+	addr, schedulerAddr, statusAddr string
+	advertiseHost                   string        // "": the hosts of the addresses
+	sweepInterval                   time.Duration // 0: expired pairs stay on disk
+	log                             *slog.Logger  // nil: nothing is logged
+}
+
+// running is a server that serves.
+type running struct {
+	storeAddr, schedulerAddr, statusAddr string // as clients dial them
+	clusterID                            uint64
+	failed                               chan error // gets an error if a part of the server ended by itself
+
+	log     *slog.Logger
+	metrics *metrics
+	health  *health.Server
+	undo    []func(ctx context.Context) error // takes the parts apart, the last one first
+}
+
+// startServer runs a server and returns when it serves and is known to the scheduler. ctx bounds only the start.
+// Errors are of one line that says what to do; then nothing runs.
+func startServer(ctx context.Context, o serveOptions) (_ *running, err error) {
+	if o.log == nil {
+		o.log = slog.New(slog.DiscardHandler)
+	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	r := &running{log: o.log, failed: make(chan error, 3), metrics: newMetrics(), health: health.NewServer()}
+	defer func() {
+		if err != nil {
+			limit, cancel := context.WithTimeout(context.Background(), stopLimit)
+			defer cancel()
+			_ = r.close(limit) // err says more
+		}
+	}()
+	ports, err := r.listen(o)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := datadir.Open(o.dir, o.engine)
+	if err != nil {
+		return nil, err
+	}
+	// Both kinds of files are looked at before either is written.
+	records, err := r.openRecords(dir)
+	if err != nil {
+		return nil, err
+	}
+	db, err := r.openEngine(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.startScheduler(records, ports.scheduler); err != nil {
+		return nil, err
+	}
+	m, err := r.join(ctx, dir, db)
+	if err != nil {
+		return nil, err
+	}
+	r.clusterID = m.ids.ClusterID
+	store := r.openStore(db, m)
+	service := r.startService(store, ports.store)
+	r.startStatus(ports.status, o, m)
+	if err := m.announce(ctx); err != nil {
+		return nil, err
+	}
+	r.inBackground(m.report)
+	if o.sweepInterval > 0 {
+		r.inBackground(func(ctx context.Context) { sweep(ctx, service, store, o.sweepInterval, o.log) })
+	}
+	if r.metrics.failed() == nil {
+		r.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_SERVING)
+	}
+	return r, nil
+}
+
+func (o serveOptions) check() error {
+	if o.dir == "" {
+		return errors.New("where should the data be kept? Say --data-dir DIRECTORY")
+	}
+	if err := open.Check(o.engine); err != nil {
+		return fmt.Errorf("--engine %s: %w", o.engine, err)
+	}
+	return nil
+}
+
+// close stops the server: requests in flight end as long as ctx allows, everything else is let go of in order. It
+// returns what went wrong meanwhile.
+func (r *running) close(ctx context.Context) error {
+	var errs []error
+	for _, undo := range slices.Backward(r.undo) {
+		errs = append(errs, undo(ctx))
+	}
+	r.undo = nil
+	return errors.Join(errs...)
+}
+
+func (r *running) onClose(undo func(ctx context.Context) error) { r.undo = append(r.undo, undo) }
+
+// inBackground runs f until the server stops.
+func (r *running) inBackground(f func(ctx context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(ctx)
+	}()
+	r.onClose(func(context.Context) error {
+		cancel()
+		<-done
+		return nil
+	})
+}
+
+// fail reports that a part ended by itself.
+func (r *running) fail(err error) {
+	select {
+	case r.failed <- err:
+	default:
+	}
+}
+
+type ports struct{ store, scheduler, status net.Listener }
+
+// listen takes all ports, or none.
+func (r *running) listen(o serveOptions) (p ports, err error) {
+	take := func(flag, addr string) net.Listener {
+		if err != nil {
+			return nil
+		}
+		var lis net.Listener
+		if lis, err = net.Listen("tcp", addr); err != nil {
+			err = fmt.Errorf("cannot listen (%w): choose another --%s, or port 0 for any free one", err, flag)
+			return nil
+		}
+		r.onClose(func(context.Context) error { lis.Close(); return nil })
+		return lis
+	}
+	p = ports{take("addr", o.addr), take("scheduler-addr", o.schedulerAddr), take("status-addr", o.statusAddr)}
+	if err != nil {
+		return ports{}, err
+	}
+	r.storeAddr = advertised(p.store, o.advertiseHost)
+	r.schedulerAddr = advertised(p.scheduler, o.advertiseHost)
+	r.statusAddr = advertised(p.status, o.advertiseHost)
+	return p, nil
+}
+
+// advertised is the address by which clients reach a listener.
+func advertised(lis net.Listener, host string) string {
+	if host == "" {
+		return lis.Addr().String()
+	}
+	_, port, _ := net.SplitHostPort(lis.Addr().String()) // it is an address of ours
+	return net.JoinHostPort(host, port)
+}
+
+func (r *running) openEngine(dir *datadir.Dir, o serveOptions) (engine.Engine, error) {
+	db, err := open.Open(o.engine, dir.Engine(), open.Options{Logger: o.log})
+	if err != nil {
+		return nil, err
+	}
+	r.onClose(func(context.Context) error {
+		if err := db.Close(); err != nil && !errors.Is(err, engine.ErrFailed) {
+			return err
+		}
+		return nil
+	})
+	return db, nil
+}
+
+// openStore makes the engine the storage of the one region. When a write fails, the store is no longer healthy.
+func (r *running) openStore(db engine.Engine, m *membership) *standalone.Store {
+	store := standalone.New(db, standalone.Options{
+		ClusterID: m.ids.ClusterID, Peer: m.peer(), Region: m.region(),
+		Wrote:  r.metrics.wrote,
+		Broken: r.broken,
+	})
+	r.onClose(func(context.Context) error { store.Close(); return nil })
+	return store
+}
+
+// openRecords opens what the scheduler keeps on disk.
+func (r *running) openRecords(dir *datadir.Dir) (*scheduler.DirStorage, error) {
+	records, err := scheduler.OpenDir(dir.Scheduler())
+	if err != nil {
+		return nil, err
+	}
+	r.onClose(func(context.Context) error { return records.Close() })
+	return records, nil
+}
+
+// broken tells everybody that the engine has failed to write.
+func (r *running) broken(err error) {
+	r.log.Error("the disk failed, the store refuses all writes: see to the disk, then start it again", "err", err)
+	r.metrics.fail(err)
+	r.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+}
+
+func (r *running) startScheduler(records *scheduler.DirStorage, lis net.Listener) error {
+	sched, err := scheduler.New(scheduler.Options{
+		Storage: records, AdvertiseURLs: []string{"http://" + r.schedulerAddr}, Logger: r.log,
+	})
+	if err != nil {
+		return err
+	}
+	r.onClose(sched.Close)
+	go func() {
+		if err := sched.Serve(lis); err != nil {
+			r.fail(err)
+		}
+	}()
+	return nil
+}
+
+// startService answers clients of the store.
+func (r *running) startService(store server.Storage, lis net.Listener) *server.Server {
+	service := server.New(store, server.Options{Logger: r.log, Metrics: r.metrics.requests})
+	g := grpc.NewServer(append(service.GRPCOptions(), grpc.WaitForHandlers(true))...)
+	service.Register(g)
+	r.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	grpc_health_v1.RegisterHealthServer(g, r.health)
+	reflection.Register(g)
+	go func() {
+		if err := g.Serve(lis); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			r.fail(fmt.Errorf("serve the store on %s: %w", lis.Addr(), err))
+		}
+	}()
+	r.onClose(func(ctx context.Context) error {
+		r.health.Shutdown()
+		service.Stop()
+		stopped := make(chan struct{})
+		go func() { g.GracefulStop(); close(stopped) }()
+		select {
+		case <-stopped:
+		case <-ctx.Done():
+			r.log.Warn("requests in flight did not end in time and are cut off")
+			g.Stop()
+			<-stopped
+		}
+		return nil
+	})
+	return service
+}
+
+// startStatus serves the page for people and monitors.
+func (r *running) startStatus(lis net.Listener, o serveOptions, m *membership) {
+	page := &http.Server{Handler: r.statusPage(o, m), ReadHeaderTimeout: 5 * time.Second}
+	go func() {
+		if err := page.Serve(lis); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			r.fail(fmt.Errorf("serve the status page on %s: %w", lis.Addr(), err))
+		}
+	}()
+	r.onClose(func(context.Context) error { return page.Close() })
+}
+
+// join connects to the scheduler, and gets the store's ids if it has none yet.
+func (r *running) join(ctx context.Context, dir *datadir.Dir, db engine.Engine) (*membership, error) {
+	pd, err := client.New(client.Options{Addrs: []string{r.schedulerAddr}})
+	if err != nil {
+		return nil, err
+	}
+	r.onClose(func(context.Context) error { return pd.Close() })
+	m := &membership{
+		scheduler: pd, dir: dir, db: db, storeAddr: r.storeAddr, statusAddr: r.statusAddr, log: r.log,
+	}
+	return m, m.join(ctx)
+}
+
+// sweep removes expired pairs, now and then.
+func sweep(ctx context.Context, s *server.Server, store *standalone.Store, interval time.Duration, log *slog.Logger) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		removed, err := s.SweepExpired(ctx, store.Context())
+		if err != nil && ctx.Err() == nil {
+			log.Warn("the sweep of expired pairs ended early", "err", err, "removed", removed)
+		} else if removed > 0 {
+			log.Info("swept expired pairs", "removed", removed)
+		}
+	}
+}

@@ -1,0 +1,27 @@
+// What the server needs of a store.
+
+package server
+
+import (
+	"context"
+
+	"tinykv/kv/engine"
+	"tinykv/proto/kvrpcpb"
+)
+
+// Storage holds the data of the regions on this store. All methods may be called from any goroutine.
+//
+// Every call carries the context of the client's request: the region it believes in, with epoch, peer and store. A
+// storage that does not agree answers with one of the typed errors of package region, and the client corrects itself.
+type Storage interface {
+	// Snapshot returns a view of the region that contains every write that was acknowledged before the call.
+	// The caller must Close it.
+	// Errors: those of package region; region.BusyError when the store is stopping; engine.ErrClosed; that of ctx.
+	Snapshot(ctx context.Context, rc *kvrpcpb.Context) (engine.Snapshot, error)
+
+	// Write makes the batch visible and durable as one, and returns nil when it is both. The batch must not be
+	// changed until then. An empty batch is only checked against the region.
+	// Errors: those of package region, or that of ctx, and then nothing was or will be written; those of
+	// engine.Engine's Write.
+	Write(ctx context.Context, rc *kvrpcpb.Context, batch *engine.Batch) error
+}

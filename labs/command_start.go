@@ -1,0 +1,52 @@
+// labs start: lay out a workspace.
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"tinykv/labs/course"
+	"tinykv/labs/workspace"
+)
+
+func init() { register(startCommand()) }
+
+func startCommand() *cobra.Command {
+	var dir, from string
+	command := &cobra.Command{
+		Use:   "start --dir DIR [--from STAGE]",
+		Short: "Lay out a workspace of your own, with the functions of the course taken out",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			stages, err := course.Select(from)
+			if from == "" {
+				stages, err = course.Select()
+			}
+			if err != nil {
+				return err
+			}
+			here, err := workspace.Find(".")
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			tell := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
+			first := stages[0]
+			if err := here.Create(cmd.Context(), dir, first.ID, tell); err != nil {
+				return err
+			}
+			tell("\nYour workspace is ready. It begins with stage %s: %s.\n", first.ID, first.Title)
+			tell("  cd %-17s # everything works from there, without a network", dir)
+			tell("  make project%-8s # all red: it names what is not written yet", first.ID)
+			tell("  less %-15s # the handout: begin here", first.Handout)
+			return nil
+		},
+	}
+	command.Flags().StringVar(&dir, "dir", "", "the directory: empty or not there yet, outside of this tree")
+	command.Flags().StringVar(&from, "from", "",
+		"the stage to begin with (2ab), or the beginning of one (2); those before are written for you")
+	_ = command.MarkFlagRequired("dir")
+	return command
+}

@@ -1,0 +1,194 @@
+// One test, one process: its own group, directory for temporary files, time limit, memory limit, bounded output.
+
+package grade
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"tinykv/labs/course"
+)
+
+const (
+	memoryPoll     = 25 * time.Millisecond  // how often a process's memory is read; at 2 GB/s it overshoots by 50 MB
+	groupPollEvery = 8                      // every so many polls the whole group is counted, which costs more
+	maxFileSize    = 1 << 30                // bytes of one file that a test writes
+	maxProcesses   = 256                    // of a group; no test needs ten
+	quitGrace      = 500 * time.Millisecond // how long a process that timed out has to print where its goroutines are
+	// how long a child may hold the output open after the test's process has ended
+	outputWaitDelay = 300 * time.Millisecond
+	// the runtime is told to aim at 2/3 of the limit, so that garbage is not held against anybody
+	goMemoryShare = 3
+	// in the environment of each test process, so that what escapes its group is found
+	runEnv = "LABS_GRADE_PROCESS"
+)
+
+// execute runs one test in a process of its own and returns what is known of it when the process and all that it
+// started is gone.
+func execute(ctx context.Context, b *binary, t course.Test, opts Options) execution {
+	e := execution{
+		transcript: transcript{test: t.Name, nonce: b.nonce},
+		limit:      t.Timeout(), memoryMax: opts.MemoryBytes, exit: -1,
+	}
+	scratch, err := os.MkdirTemp(filepath.Dir(b.path), "run-")
+	if err != nil {
+		e.startErr = err
+		return e
+	}
+	defer removeAll(scratch)
+
+	mark, err := newNonce()
+	if err != nil {
+		e.startErr = err
+		return e
+	}
+	cmd := exec.Command(b.path, "-test.run=^"+t.Name+"$", "-test.v=test2json", "-test.paniconexit0", "-test.timeout=0",
+		"-test.count=1")
+	cmd.Dir = b.dir
+	cmd.Env = testEnv(opts, scratch, mark)
+	cmd.Stdout, cmd.Stderr = &e.transcript, &e.transcript // the same value, so the two never write at once
+	cmd.WaitDelay = outputWaitDelay
+	ownGroup(cmd)
+	supervise(ctx, cmd, &e)
+	killMarked(runEnv + "=" + mark)
+	e.output = e.text()
+	e.forget(scratch)
+	return e
+}
+
+// forget replaces the name of the directory for temporary files, which is gone and says nothing, in all that the test
+// printed.
+func (e *execution) forget(scratch string) {
+	e.output = strings.ReplaceAll(e.output, scratch, "$TMPDIR")
+	for i := range e.blocks {
+		e.blocks[i].text = strings.ReplaceAll(e.blocks[i].text, scratch, "$TMPDIR")
+	}
+}
+
+// testEnv is the environment of a test process: the grader's, with temporary files in a directory that is removed
+// afterwards.
+func testEnv(opts Options, scratch, mark string) []string {
+	env := os.Environ()
+	if opts.CleanEnv {
+		env = []string{"HOME=" + scratch}
+		for _, name := range []string{"PATH", "LANG", "TZ"} {
+			if value, set := os.LookupEnv(name); set {
+				env = append(env, name+"="+value)
+			}
+		}
+	}
+	return append(append(env, opts.Env...),
+		"TMPDIR="+scratch, runEnv+"="+mark,
+		"GOMEMLIMIT="+strconv.FormatInt(opts.MemoryBytes/goMemoryShare*(goMemoryShare-1), 10),
+		"GOTRACEBACK=all", "GOGC=", "GODEBUG=", "GORACE=atexit_sleep_ms=10", "GOCOVERDIR=", "GOMAXPROCS=",
+	)
+}
+
+// supervise starts the process, watches its time and memory, and returns when it is dead.
+func supervise(ctx context.Context, cmd *exec.Cmd, e *execution) {
+	// The kernel kills the process when the thread that started it ends (see ownGroup), so the thread must stay ours.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	start := time.Now()
+	if e.startErr = cmd.Start(); e.startErr != nil {
+		return
+	}
+	limitFiles(cmd.Process, maxFileSize)
+	dead := make(chan error, 1)
+	go func() { dead <- cmd.Wait() }()
+	err := watch(ctx, cmd.Process, e, dead)
+	e.duration = time.Since(start)
+	killGroup(cmd.Process)
+	if state := cmd.ProcessState; state != nil {
+		e.exit = state.ExitCode()
+		e.signal = exitSignal(state)
+	} else {
+		e.startErr = fmt.Errorf("wait for the process: %w", err)
+	}
+}
+
+// watch waits until the process is dead, and kills it and its group at a limit.
+func watch(ctx context.Context, p *os.Process, e *execution, dead <-chan error) error {
+	timeout := time.NewTimer(e.limit)
+	defer timeout.Stop()
+	poll := time.NewTicker(memoryPoll)
+	defer poll.Stop()
+	for n := 1; ; n++ {
+		select {
+		case err := <-dead:
+			return err
+		case <-ctx.Done():
+			e.cancelled = true
+		case <-timeout.C:
+			e.timedOut = true
+			askForTraces(p)
+			select {
+			case err := <-dead:
+				return err
+			case <-ctx.Done():
+			case <-time.After(quitGrace):
+			}
+		case <-poll.C:
+			held, processes := processMemory(p.Pid), 1
+			if n%groupPollEvery == 0 {
+				held, processes = groupMemory(p.Pid)
+			}
+			switch {
+			case held > e.memoryMax:
+				e.memory = held
+			case processes > maxProcesses:
+				e.processes = processes
+			default:
+				continue
+			}
+		}
+		killGroup(p)
+		return <-dead
+	}
+}
+
+// removeAll removes a directory that a test may have filled with files and directories it made read-only.
+func removeAll(dir string) {
+	if os.RemoveAll(dir) == nil {
+		return
+	}
+	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if d != nil && d.IsDir() {
+			os.Chmod(path, 0o700)
+		}
+		return nil
+	})
+	os.RemoveAll(dir)
+}
+
+// procEntries lists the numbers of all processes, where the system shows them as a directory.
+func procEntries() []int {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// statFields are the fields of /proc/PID/stat after the name of the command: state, parent, group, ….
+func statFields(pid int) []string {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+}

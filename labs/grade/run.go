@@ -1,0 +1,301 @@
+// Run: build the stages' tests, run each test in a process of its own, collect the results in the order of the course.
+
+package grade
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sync"
+	"time"
+
+	"tinykv/labs/course"
+	"tinykv/labs/overlay"
+)
+
+// Limits of a test, beside its own time limit.
+const (
+	DefaultMemoryBytes = 3 << 29 // 1.5 GiB: what a test's process and its children may hold together
+	DefaultJobs        = 2       // tests at a time; more would make the slow ones time out on a small machine
+)
+
+// Options say what to grade and how. Root and Stages are needed, the zero value of the rest is the default.
+type Options struct {
+	Root        string                           // the tree to grade: a directory with a go.mod
+	Stages      []course.Stage                   // what to grade, in the order of the report
+	Only        *regexp.Regexp                   // grade only tests whose name matches; nil: all
+	First       func(stage, test string) bool    // these tests run before the others; the order of the report stays
+	Jobs        int                              // tests at a time; 0: DefaultJobs
+	Overlay     func(stage string) overlay.Files // changes laid over the tree for a stage; nil: none
+	Race        bool                             // build with the race detector (needs a C compiler)
+	MemoryBytes int64                            // 0: DefaultMemoryBytes
+	Hidden      func(stage string) bool          // the stage comes from a hidden pack; nil: none does
+	Env         []string                         // added to the environment of go build and of the tests
+	// tests see PATH, LANG and TZ of the environment and nothing else: it may hold secrets
+	CleanEnv    bool
+	Replay      func(stage, test string) string // the command that runs one test again; nil: go run ./labs test
+	Observe     func(Event)                     // told of progress, one call at a time; may be nil
+	StopAtFirst bool                            // stop at the first test that does not pass; the rest is NotRun
+}
+
+// Event is a piece of progress. Exactly one of the fields after Stage says what happened.
+type Event struct {
+	Stage    string
+	Building bool        // the stage's tests are being compiled
+	Built    bool        // they have been, with Err if it failed
+	Err      string      // with Built: the compiler's messages
+	Started  string      // the test of this name began
+	Done     *TestResult // a test ended; the reader must not change it
+}
+
+// Run grades. It returns a report even if the context is cancelled meanwhile: what is known until then, the rest
+// NotRun. The error is about the grader's own work (no temporary directory, no go command), never about the learner's
+// code. When it returns, every process it started is gone and so is every file it made.
+//
+// All stages are compiled before the first test runs, so that code under test can't touch what is still to be compiled.
+func Run(ctx context.Context, opts Options) (*Report, error) {
+	opts = opts.withDefaults()
+	start := time.Now()
+	var err error
+	if opts.Root, err = filepath.Abs(opts.Root); err != nil {
+		return nil, fmt.Errorf("find the tree to grade: %w", err)
+	}
+	scratch, err := os.MkdirTemp("", "labs-grade-")
+	if err != nil {
+		return nil, fmt.Errorf("make a directory for the test binaries: %w: set TMPDIR to a directory with space", err)
+	}
+	defer removeAll(scratch)
+
+	r := &runner{opts: opts, scratch: scratch}
+	ctx, r.stop = context.WithCancel(ctx)
+	defer r.stop()
+	if err := r.build(ctx); err != nil {
+		return nil, err
+	}
+	r.runTests(ctx)
+
+	r.checkBinaries()
+	report := r.report()
+	report.Duration = time.Since(start)
+	return report, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Jobs <= 0 {
+		o.Jobs = DefaultJobs
+	}
+	if o.MemoryBytes <= 0 {
+		o.MemoryBytes = DefaultMemoryBytes
+	}
+	if o.Hidden == nil {
+		o.Hidden = func(string) bool { return false }
+	}
+	if o.Replay == nil {
+		o.Replay = func(stage, test string) string {
+			return fmt.Sprintf("go run ./labs test %s --run %s", stage, test)
+		}
+	}
+	return o
+}
+
+// runner is one run. The slices parallel to opts.Stages are filled by build, the tests' results by runTests.
+type runner struct {
+	opts    Options
+	scratch string // removed at the end
+	stop    context.CancelFunc
+	stages  []*stageRun
+
+	mu sync.Mutex // guards calls of opts.Observe
+}
+
+// stageRun is one stage of a run.
+type stageRun struct {
+	course.Stage
+	tests     []course.Test // those that Only selects
+	binary    *binary
+	buildErr  string
+	buildTime time.Duration
+	changes   overlay.Files
+	unwritten []string
+	results   []TestResult // parallel to tests; a result without an outcome is not known
+}
+
+func (r *runner) observe(e Event) {
+	if r.opts.Observe == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.opts.Observe(e)
+}
+
+// build compiles every stage's tests, one after the other: the go command uses all processors by itself, and two linkers
+// at a time take more memory than a small machine has to spare.
+func (r *runner) build(ctx context.Context) error {
+	for i, stage := range r.opts.Stages {
+		s := r.newStage(stage)
+		r.stages = append(r.stages, s)
+		if len(s.tests) == 0 || ctx.Err() != nil {
+			continue
+		}
+		r.observe(Event{Stage: s.ID, Building: true})
+		start := time.Now()
+		binary, buildErr, err := compile(ctx, r.opts, s, filepath.Join(r.scratch, fmt.Sprintf("stage%d.test", i)))
+		if ctx.Err() != nil {
+			continue // interrupted: nothing is known of it
+		}
+		if err != nil {
+			return err
+		}
+		s.binary, s.buildErr, s.buildTime = binary, buildErr, time.Since(start)
+		r.observe(Event{Stage: s.ID, Built: true, Err: buildErr})
+	}
+	return nil
+}
+
+// newStage prepares a stage: which of its tests run, and what is laid over the tree for it.
+func (r *runner) newStage(stage course.Stage) *stageRun {
+	s := &stageRun{Stage: stage, unwritten: Unwritten(r.opts.Root, stage)}
+	if r.opts.Overlay != nil {
+		s.changes = r.opts.Overlay(stage.ID)
+	}
+	for _, t := range stage.Tests {
+		if r.opts.Only == nil || r.opts.Only.MatchString(t.Name) {
+			s.tests = append(s.tests, t)
+		}
+	}
+	s.results = make([]TestResult, len(s.tests))
+	return s
+}
+
+// runTests runs the tests of all stages that were built, opts.Jobs at a time.
+func (r *runner) runTests(ctx context.Context) {
+	type job struct {
+		s     *stageRun
+		index int
+	}
+	var jobs []job
+	for _, s := range r.stages {
+		for i := range s.tests {
+			jobs = append(jobs, job{s, i})
+		}
+	}
+	if r.opts.First != nil {
+		slices.SortStableFunc(jobs, func(a, b job) int {
+			return rank(r.opts.First(a.s.ID, a.s.tests[a.index].Name)) - rank(r.opts.First(b.s.ID, b.s.tests[b.index].Name))
+		})
+	}
+	parallel(r.opts.Jobs, len(jobs), func(i int) {
+		s, index := jobs[i].s, jobs[i].index
+		if ctx.Err() != nil {
+			return
+		}
+		result := r.runTest(ctx, s, s.tests[index])
+		if result.Outcome == NotRun {
+			return
+		}
+		s.results[index] = result
+		r.observe(Event{Stage: s.ID, Done: &result})
+		if r.opts.StopAtFirst && result.Outcome != Passed {
+			r.stop()
+		}
+	})
+}
+
+func rank(first bool) int {
+	if first {
+		return 0
+	}
+	return 1
+}
+
+// runTest runs one test and judges it.
+func (r *runner) runTest(ctx context.Context, s *stageRun, t course.Test) TestResult {
+	if s.buildErr != "" || s.binary == nil {
+		return r.result(s, t, verdict{outcome: NotBuilt, message: "the stage's tests do not compile"}, execution{})
+	}
+	if !s.binary.tests[t.Name] {
+		message := fmt.Sprintf("there is no %s in %s", t.Name, s.TestDir)
+		return r.result(s, t, verdict{outcome: NotBuilt, message: message}, execution{})
+	}
+	r.observe(Event{Stage: s.ID, Started: t.Name})
+	exec := execute(ctx, s.binary, t, r.opts)
+	return r.result(s, t, judge(exec, s.binary.place), exec)
+}
+
+func (r *runner) result(s *stageRun, t course.Test, v verdict, exec execution) TestResult {
+	result := TestResult{
+		Stage: s.ID, Test: t.Name, MaxPoints: t.Points,
+		Outcome: v.outcome, Message: printable(v.message), Holes: v.holes,
+		Output: printable(exec.output), Duration: exec.duration,
+		Replay: r.opts.Replay(s.ID, t.Name), TestReplays: exec.replays,
+	}
+	if v.outcome == Passed {
+		result.Points = t.Points
+	}
+	if len(s.changes) == 0 && !r.opts.Hidden(s.ID) {
+		race := ""
+		if r.opts.Race {
+			race = "-race "
+		}
+		result.PlainReplay = fmt.Sprintf("go test -trimpath %s-count=1 -run '^%s$' ./%s", race, t.Name, s.TestDir)
+	}
+	return result
+}
+
+// checkBinaries takes back the results of a stage whose test binary is no longer the one that was built: code under
+// test must have replaced it, so that nothing it said afterwards counts.
+func (r *runner) checkBinaries() {
+	for _, s := range r.stages {
+		if s.binary == nil || s.binary.unchanged() {
+			continue
+		}
+		for i := range s.results {
+			if s.results[i].Outcome != "" {
+				s.results[i].Outcome, s.results[i].Points = Failed, 0
+				s.results[i].Message = "the test binary was changed while it was being graded"
+			}
+		}
+	}
+}
+
+// report collects the results. What is not known is NotRun.
+func (r *runner) report() *Report {
+	report := &Report{}
+	for _, s := range r.stages {
+		if len(s.tests) == 0 && r.opts.Only != nil {
+			continue
+		}
+		sr := StageResult{Stage: s.Stage, Hidden: r.opts.Hidden(s.ID), BuildError: s.buildErr, Duration: s.buildTime,
+			Unwritten: s.unwritten}
+		for i, t := range s.tests {
+			result := s.results[i]
+			if result.Outcome == "" {
+				v := verdict{outcome: NotRun, message: "the run was interrupted before this test's result was known"}
+				result = r.result(s, t, v, execution{})
+				report.Interrupted = true
+			}
+			sr.Duration += result.Duration
+			sr.Tests = append(sr.Tests, result)
+		}
+		report.Stages = append(report.Stages, sr)
+	}
+	return report
+}
+
+// parallel calls do(0) … do(n-1), jobs at a time, begun in this order.
+func parallel(jobs, n int, do func(int)) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, jobs)
+	for i := range n {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			do(i)
+		})
+	}
+	wg.Wait()
+}

@@ -1,0 +1,84 @@
+// Colours, widths and numbers, the same everywhere. Without a terminal, or with NO_COLOR set, there are no colours.
+
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/lipgloss"
+
+	"tinykv/labs/grade"
+)
+
+// style paints for one writer: lipgloss asks the writer whether it is a terminal, and the environment for NO_COLOR.
+type style struct {
+	bold, faint, good, bad, todo lipgloss.Style
+	renderer                     *lipgloss.Renderer
+}
+
+func newStyle(w io.Writer) style {
+	r := lipgloss.NewRenderer(w)
+	return style{
+		renderer: r,
+		bold:     r.NewStyle().Bold(true),
+		faint:    r.NewStyle().Faint(true),
+		good:     r.NewStyle().Foreground(lipgloss.Color("2")),
+		bad:      r.NewStyle().Foreground(lipgloss.Color("1")),
+		todo:     r.NewStyle().Foreground(lipgloss.Color("3")),
+	}
+}
+
+// mark is the sign before a test: it is readable without colours.
+func (s style) mark(o grade.Outcome) string {
+	switch o {
+	case grade.Passed:
+		return s.good.Render("✓")
+	case grade.NotWritten:
+		return s.todo.Render("○")
+	case grade.NotRun:
+		return s.faint.Render("·")
+	}
+	return s.bad.Render("✗")
+}
+
+// shortTime writes a duration with as many digits as a person wants.
+func shortTime(d time.Duration) string {
+	switch {
+	case d < 10*time.Millisecond:
+		return "<0.01 s"
+	case d < time.Second:
+		return fmt.Sprintf("%.2f s", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+}
+
+func indent(text, prefix string) string {
+	return prefix + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+prefix)
+}
+
+// fold keeps the beginning and the end of a text, where the rule that is broken and what was expected and seen stand.
+func fold(text string, head, tail int) string {
+	all := strings.Split(text, "\n")
+	for i, line := range all {
+		if runes := []rune(line); len(runes) > maxColumns {
+			all[i] = string(runes[:maxColumns-1]) + "…"
+		}
+	}
+	if left := len(all) - head - tail; left > 1 {
+		all = slices.Concat(all[:head], []string{fmt.Sprintf("… %d more lines", left)}, all[len(all)-tail:])
+	}
+	return strings.Join(all, "\n")
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
