@@ -37,6 +37,11 @@ var worlds = []struct {
 		[]string{"joint configuration", "configuration changed", "snapshot installed"}},
 	{"changing async lease", rafttest.Options{Spares: 3, Ticks: 800,
 		Config: raft.Config{AsyncStorage: true, ReadMode: raft.ReadLease}}, []string{"joint configuration"}},
+	{"changing restarts", rafttest.Options{Nodes: 4, Spares: 2, Favour: rafttest.FavourRestarts},
+		[]string{"configuration changed", "log truncated"}},
+	{"five narrow async", rafttest.Options{Nodes: 5, Favour: rafttest.FavourTransfers, Config: raft.Config{
+		AsyncStorage: true, MaxInflightMessages: 2, MaxMessageBytes: 60, MaxApplyBytes: 60}},
+		[]string{"log truncated", "snapshot installed"}},
 	{"plain", rafttest.Options{Config: raft.Config{DisablePreVote: true, DisableCheckQuorum: true, EagerCommit: true,
 		EagerAppend: true, SequentialAppend: true, LinearBacktrack: true, DisableForwarding: true}},
 		[]string{"log truncated"}},
