@@ -1,0 +1,137 @@
+package rafttest
+
+import (
+	"encoding/binary"
+
+	"tinykv/raft"
+)
+
+// Who makes trouble, and who works meanwhile.
+
+// nemesis does one thing that may go wrong in a cluster, and comes back.
+func (c *Cluster) nemesis() {
+	if !c.faults {
+		return
+	}
+	n := c.nodes[c.rnd.IntN(len(c.nodes))]
+	pause := int64(30 * tickMicros)
+	if c.opts.Favour != FavourNothing {
+		pause = 8 * tickMicros
+	}
+	switch {
+	case c.opts.Favour == FavourTransfers && c.rnd.IntN(2) == 0:
+		c.transfer(n)
+	case c.opts.Favour == FavourRestarts && c.rnd.IntN(2) == 0:
+		c.restart(n, 4*tickMicros)
+	default:
+		c.anything(n)
+	}
+	if n.rn != nil {
+		n.pump()
+	}
+	c.q.push(event{at: c.now + c.rnd.Int64N(pause), kind: evNemesis})
+}
+
+// restart crashes a node; it is back within a while.
+func (c *Cluster) restart(n *node, within int64) {
+	if n.rn != nil {
+		n.crash()
+		c.q.push(event{at: c.now + c.rnd.Int64N(within), kind: evRestart, node: n.index(), life: n.life})
+	}
+}
+
+func (c *Cluster) anything(n *node) {
+	switch c.rnd.IntN(12) {
+	case 0, 1:
+		c.restart(n, 60*tickMicros)
+	case 2:
+		c.net.partition(c.rnd)
+		c.saw("partition")
+	case 3:
+		c.net.cut[c.rnd.IntN(len(c.net.cut))] = true
+		c.saw("one-way cut")
+	case 4, 5, 6:
+		c.net.mend()
+	case 7:
+		c.net.shape(c.rnd)
+	case 8, 9:
+		c.flush(n)
+	case 10:
+		c.transfer(n)
+	case 11:
+		c.changeConf(n)
+	}
+}
+
+// flush makes an application durable and compacts the log behind it.
+func (c *Cluster) flush(n *node) {
+	if n.rn == nil || n.app.applied == 0 {
+		return
+	}
+	if err := n.disk.flushApp(n.app, uint64(c.rnd.IntN(20))); err != nil {
+		c.fail("disk", "node %d: %v", n.id, err)
+	}
+	c.saw("log compacted")
+	c.note(n, "flush", n.app.applied)
+}
+
+func (c *Cluster) transfer(n *node) {
+	if n.rn == nil {
+		return
+	}
+	to := uint64(1 + c.rnd.IntN(len(c.nodes)))
+	if n.rn.TransferLeader(to) == nil {
+		c.saw("transfer asked")
+		c.note(n, "transfer", to)
+	}
+}
+
+// changeConf proposes some change; many are refused, and that is part of it.
+func (c *Cluster) changeConf(n *node) {
+	if c.opts.Spares == 0 || n.rn == nil {
+		return
+	}
+	cc := raft.ConfChange{Transition: raft.ConfChangeTransition(c.rnd.IntN(3))}
+	for range c.rnd.IntN(4) {
+		cc.Changes = append(cc.Changes, raft.ConfChangeSingle{
+			Type:   raft.ConfChangeType(1 + c.rnd.IntN(3)),
+			NodeID: uint64(1 + c.rnd.IntN(len(c.nodes))),
+		})
+	}
+	if n.rn.ProposeConfChange(cc) == nil {
+		c.saw("change proposed")
+		c.note(n, "change", uint64(len(cc.Changes)))
+	}
+}
+
+// propose is a client that writes something unique somewhere.
+func (c *Cluster) propose() {
+	n := c.nodes[c.rnd.IntN(len(c.nodes))]
+	for range 1 + c.rnd.IntN(3) {
+		c.nextID++
+		if n.rn == nil {
+			break
+		}
+		err := n.rn.Propose(binary.LittleEndian.AppendUint64(nil, c.nextID))
+		if err == nil && n.rn.IsLeader() {
+			n.expect(proposal{index: n.rn.LastIndex(), term: n.rn.Term()})
+		}
+	}
+	if n.rn != nil {
+		n.pump()
+	}
+	c.q.push(event{at: c.now + c.rnd.Int64N(2*tickMicros), kind: evPropose})
+}
+
+// read is a client that reads somewhere.
+func (c *Cluster) read() {
+	n := c.nodes[c.rnd.IntN(len(c.nodes))]
+	if n.rn != nil {
+		id := uint64(len(c.reads))
+		c.reads = append(c.reads, c.acknowledged)
+		if n.rn.ReadIndex(id) == nil {
+			n.pump()
+		}
+	}
+	c.q.push(event{at: c.now + c.rnd.Int64N(3*tickMicros), kind: evRead})
+}

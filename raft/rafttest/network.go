@@ -1,0 +1,86 @@
+package rafttest
+
+import (
+	"math/rand/v2"
+
+	"tinykv/raft"
+)
+
+// network delays, loses, repeats and reorders messages, and has links that are cut, each way on its own.
+type network struct {
+	n      int
+	cut    []bool // from*n+to
+	lose   int    // of 1000 messages
+	repeat int
+	slow   int // of 1000, that take up to 30 ticks and so arrive out of order
+}
+
+func newNetwork(n int) network { return network{n: n, cut: make([]bool, n*n)} }
+
+// shape draws how bad the weather is.
+func (w *network) shape(rnd *rand.Rand) {
+	w.lose = []int{0, 10, 100, 300}[rnd.IntN(4)]
+	w.repeat = []int{0, 20, 100}[rnd.IntN(3)]
+	w.slow = []int{0, 10, 100}[rnd.IntN(3)]
+}
+
+func (w *network) heal() {
+	w.lose, w.repeat, w.slow = 0, 0, 0
+	w.mend()
+}
+
+func (w *network) mend() {
+	for i := range w.cut {
+		w.cut[i] = false
+	}
+}
+
+// partition splits the nodes in two groups that do not hear each other.
+func (w *network) partition(rnd *rand.Rand) {
+	side := rnd.Uint64()
+	for from := range w.n {
+		for to := range w.n {
+			w.cut[from*w.n+to] = side>>from&1 != side>>to&1
+		}
+	}
+}
+
+// transmit decides what becomes of a message.
+func (c *Cluster) transmit(n *node, m raft.Message) {
+	w := &c.net
+	if m.To == 0 || m.To > uint64(w.n) {
+		return
+	}
+	to := int(m.To - 1)
+	lost := w.cut[n.index()*w.n+to] || w.lose > 0 && c.rnd.IntN(1000) < w.lose
+	if m.Type == raft.MsgSnap {
+		c.saw("snapshot sent")
+		report := raft.Message{To: m.To, Reject: lost}
+		c.q.push(event{at: c.now + c.latency(), kind: evSnapReport, node: n.index(), life: n.life, msg: &report})
+	}
+	if lost {
+		c.saw("message lost")
+		if c.rnd.IntN(4) == 0 && n.rn != nil {
+			n.rn.ReportUnreachable(m.To)
+		}
+		return
+	}
+	msg := &m
+	c.deliver(to, msg)
+	if w.repeat > 0 && c.rnd.IntN(1000) < w.repeat {
+		c.saw("message repeated")
+		c.deliver(to, msg)
+	}
+}
+
+func (c *Cluster) deliver(to int, m *raft.Message) {
+	// Whatever life the receiver is in when it arrives: a message outlives a crash.
+	c.q.push(event{at: c.now + c.latency(), kind: evDeliver, node: to, life: anyLife, msg: m})
+}
+
+func (c *Cluster) latency() int64 {
+	if c.net.slow > 0 && c.rnd.IntN(1000) < c.net.slow {
+		return c.rnd.Int64N(30 * tickMicros)
+	}
+	return 200 + c.rnd.Int64N(3000)
+}
