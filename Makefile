@@ -28,7 +28,7 @@ unit: ## the tests of this module alone, the proof of the course among them
 	$(GOTEST) ./...
 
 race: ## the tests of the packages that have goroutines, under the race detector
-	$(GOTEST) -race ./kv/... ./scheduler/...
+	$(GOTEST) -race ./raft/... ./kv/... ./scheduler/...
 
 crash: ## kill -9 a server hundreds of times while it is written to (KILLS=300)
 	$(GOTEST) -count=1 -timeout 60m -v -run '^TestKilled' ./kv -kills $(or $(KILLS),300)
@@ -36,8 +36,9 @@ crash: ## kill -9 a server hundreds of times while it is written to (KILLS=300)
 interop: ## an unmodified TiKV client and go-ycsb against our server
 	cd kv/interop && $(GOTEST) -count=1 ./...
 
-bench: ## throughput, latency and CPU per operation of each layer
+bench: ## throughput, latency and CPU per operation of each layer; our Raft beside etcd's
 	cd kv/bench && $(GO) test -trimpath -run '^$$' -bench . ./...
+	cd raft/bench && $(GO) test -trimpath -run '^$$' -bench . ./...
 
 start: labs ## lay out a workspace for a learner: make start DIR=../my-tinykv [FROM=1b]
 	@$(if $(DIR),,echo "say where: make start DIR=../my-tinykv" >&2; exit 1;) $(LABS) start --dir '$(DIR)' $(if $(FROM),--from '$(FROM)')

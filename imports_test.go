@@ -17,9 +17,12 @@ import (
 // directions says which of our packages a package may import, by its path below the module. A name that ends in "/..." stands for
 // the package and everything below it. A package that is listed with nothing imports nothing of ours.
 //
-// Dependencies point down to small leaves: what decides (engines, regions, timestamps) knows nobody; what talks to the
+// Dependencies point down to small leaves: what decides (raft, engines, regions, timestamps) knows nobody; what talks to the
 // network knows what decides; the main programs know everything they wire together.
 var directions = map[string][]string{
+	"raft":          {},
+	"raft/rafttest": {"raft"},
+
 	"proto":          {},
 	"proto/generate": {"proto/..."},
 	"proto/metapb":   {},
@@ -58,7 +61,7 @@ var directions = map[string][]string{
 }
 
 // standardOnly lists the packages that import nothing outside the standard library.
-var standardOnly = []string{"kv/region", "scheduler/tso", "scheduler/cluster"}
+var standardOnly = []string{"raft", "raft/rafttest", "kv/region", "scheduler/tso", "scheduler/cluster"}
 
 const module = "tinykv/"
 
