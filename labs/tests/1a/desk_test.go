@@ -62,6 +62,7 @@ func open(t *testing.T, rule explain.Rule) *desk {
 
 func openIn(t *testing.T, rule explain.Rule, dir string) *desk {
 	t.Helper()
+	needEngine(t)
 	d := &desk{t: t, rule: rule, dir: dir}
 	d.reopen()
 	t.Cleanup(func() {

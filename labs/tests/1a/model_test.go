@@ -135,6 +135,7 @@ func randomHistory(rng *rand.Rand, steps int) []event {
 
 // TestRandomHistoriesMatchTheModel runs random histories. One that fails is made short before it is told.
 func TestRandomHistoriesMatchTheModel(t *testing.T) {
+	needEngine(t)
 	for _, seed := range explain.Seeds(5) {
 		events := randomHistory(rand.New(rand.NewPCG(seed, 2)), 60)
 		if _, _, bad := runHistory(t, events); bad == "" {
