@@ -34,7 +34,7 @@ func (o ScanOptions) bounds() (lower, upper []byte) {
 
 // Scan returns the pairs in the range of the options, in the direction of the scan, at most Limit of them. Expired
 // pairs are passed over and do not count. With KeyOnly every value is nil. Keys and values are copies, and their sum is
-// bounded (see result.add). When it has enough, it moves no further than to the pair behind.
+// bounded (see result.add). When it has enough, it moves no further.
 // Errors: ErrInvertedRange, ErrKeyTooLarge, ErrBadLimit; ErrResultTooLarge; those of the snapshot. With an error
 // there are no pairs.
 func Scan(snap engine.Snapshot, cf engine.CF, options ScanOptions, now uint64) ([]Pair, error) {
@@ -48,7 +48,7 @@ func Scan(snap engine.Snapshot, cf engine.CF, options ScanOptions, now uint64) (
 	}
 	var found result
 	err := walk(snap, cf, lower, upper, options.Reverse, now, func(key, value []byte) (more bool, err error) {
-		if len(found.pairs) == int(options.Limit) {
+		if len(found.pairs) == int(options.Limit) { // it is 0
 			return false, nil
 		}
 		if options.KeyOnly {
@@ -56,7 +56,8 @@ func Scan(snap engine.Snapshot, cf engine.CF, options ScanOptions, now uint64) (
 		} else {
 			value = append([]byte{}, value...)
 		}
-		return true, found.add(bytes.Clone(key), value)
+		err = found.add(bytes.Clone(key), value)
+		return len(found.pairs) < int(options.Limit), err
 	})
 	if err != nil {
 		return nil, err
