@@ -10,9 +10,11 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"tinykv/proto/errorpb"
 	"tinykv/proto/kvrpcpb"
+	"tinykv/proto/tikvpb"
 )
 
 // errUnwritten is the answer to calls that nobody has written yet.
@@ -33,12 +35,27 @@ func refusal(req *batchRequest, text string) *batchResponse {
 
 // busyRefusal returns the answer of the request's own type by which the client knows to ask again a little later.
 func busyRefusal(req *batchRequest) *batchResponse {
-	return respond(req, func(m protoreflect.Message) {
-		setRegionError(m, &errorpb.Error{
-			Message:      "too many requests in progress",
-			ServerIsBusy: &errorpb.ServerIsBusy{Reason: "too many requests in progress"},
-		})
-	})
+	return respond(req, func(m protoreflect.Message) { setRegionError(m, busyError()) })
+}
+
+// busyAnswer is the same for a unary call of this name, or nil if its answers have no room for it.
+func busyAnswer(method string) proto.Message {
+	call := tikvpb.File_tikvpb_proto.Services().ByName("Tikv").Methods().ByName(protoreflect.Name(method))
+	if call == nil || call.Output().Fields().ByName("region_error") == nil {
+		return nil
+	}
+	kind, err := protoregistry.GlobalTypes.FindMessageByName(call.Output().FullName())
+	if err != nil {
+		return nil
+	}
+	m := kind.New()
+	setRegionError(m, busyError())
+	return m.Interface()
+}
+
+func busyError() *errorpb.Error {
+	const reason = "too many requests in progress"
+	return &errorpb.Error{Message: reason, ServerIsBusy: &errorpb.ServerIsBusy{Reason: reason}}
 }
 
 // commandName is the name of the request's command, for people.

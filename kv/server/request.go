@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"path"
 	"runtime/debug"
 	"time"
@@ -49,5 +50,12 @@ func (s *Server) GRPCOptions() []grpc.ServerOption {
 
 // unary leads every unary call through serve.
 func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	return s.serve(ctx, path.Base(info.FullMethod), func(ctx context.Context) (any, error) { return next(ctx, req) })
+	method := path.Base(info.FullMethod)
+	resp, err := s.serve(ctx, method, func(ctx context.Context) (any, error) { return next(ctx, req) })
+	if errors.Is(err, errBusy) {
+		if busy := busyAnswer(method); busy != nil {
+			return busy, nil
+		}
+	}
+	return resp, err
 }
