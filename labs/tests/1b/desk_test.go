@@ -60,6 +60,7 @@ type desk struct {
 	t     *testing.T
 	rule  explain.Rule // what a surprise breaks
 	store *spy
+	sweep func(context.Context, *kvrpcpb.Context) (int, error) // removes what has expired
 	kv    tikvpb.TikvClient
 	later atomic.Int64 // seconds by which the clock of the service is ahead
 	done  []string
@@ -72,6 +73,7 @@ func open(t *testing.T, rule explain.Rule) *desk {
 	d := &desk{t: t, rule: rule, store: newSpy()}
 	lis := bufconn.Listen(1 << 20)
 	service := newService(d.store, func() time.Time { return time.Now().Add(time.Duration(d.later.Load()) * time.Second) })
+	d.sweep = service.SweepExpired
 	g := grpc.NewServer(service.GRPCOptions()...)
 	service.Register(g)
 	go g.Serve(lis)

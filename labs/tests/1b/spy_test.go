@@ -6,6 +6,7 @@ package stage1b_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 
@@ -33,6 +34,9 @@ type spy struct {
 	writeErr error            // what Write answers, without writing
 	breakAt  int              // an iterator fails at its n-th move; 0 is never
 	asked    *kvrpcpb.Context // the last context that came
+
+	// onContext is called with the context of each Snapshot and Write, as the first thing, and may hold it or fail it.
+	onContext func(ctx context.Context) error
 }
 
 // counts is what was opened and done since the last reset.
@@ -78,8 +82,15 @@ func (s *spy) Snapshot(ctx context.Context, rc *kvrpcpb.Context) (engine.Snapsho
 	if err == nil {
 		s.count.snapshots++
 	}
-	n := s.count.snapshots
+	n, wait := s.count.snapshots, s.onContext
 	s.mu.Unlock()
+	if wait != nil && err == nil {
+		if err = wait(ctx); err != nil {
+			s.mu.Lock()
+			s.count.snapshots--
+			s.mu.Unlock()
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +114,13 @@ func (s *spy) Write(ctx context.Context, rc *kvrpcpb.Context, batch *engine.Batc
 			op.Value...)})
 	}
 	s.writes = append(s.writes, ops)
-	n, err, hook := s.count.writes, s.writeErr, s.onWrite
+	n, err, hook, wait := s.count.writes, s.writeErr, s.onWrite, s.onContext
 	s.mu.Unlock()
+	if wait != nil {
+		if err := wait(ctx); err != nil {
+			return err
+		}
+	}
 	if hook != nil {
 		hook(n)
 	}
@@ -142,7 +158,11 @@ func (v *spySnapshot) Get(cf engine.CF, key []byte) ([]byte, error) {
 		v.s.failed()
 		return nil, err
 	}
-	return v.snap.Get(cf, key)
+	value, err := v.snap.Get(cf, key)
+	if err != nil { // a storage may say more about it: errors.Is still knows it
+		return nil, fmt.Errorf("the storage of the test looks for %q: %w", key, err)
+	}
+	return value, nil
 }
 
 func (v *spySnapshot) Iterator(cf engine.CF, opts engine.IterOptions) (engine.Iterator, error) {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"tinykv/kv/engine"
+	"tinykv/kv/raw"
 	"tinykv/proto/kvrpcpb"
 )
 
@@ -166,6 +168,187 @@ func TestSwapIsOneStep(t *testing.T) {
 		}
 		d.settled()
 	}
+}
+
+// TestSwapWaitsForWrites is the other way round: a plain write is on its way to the disk when a compare-and-swap comes.
+func TestSwapWaitsForWrites(t *testing.T) {
+	for _, c := range []struct {
+		call
+		left string // what the write leaves; "" is missing
+	}{
+		{call{`RawPut("k", "put")`, func(d *desk) (answer, error) {
+			return d.kv.RawPut(d.ctx(), &kvrpcpb.RawPutRequest{Key: []byte("k"), Value: []byte("put")})
+		}}, "put"},
+		{call{`RawBatchPut("a"="" "k"="put")`, func(d *desk) (answer, error) {
+			return d.kv.RawBatchPut(d.ctx(), &kvrpcpb.RawBatchPutRequest{Pairs: []*kvrpcpb.KvPair{{Key: []byte("a")},
+				{Key: []byte("k"), Value: []byte("put")}}})
+		}}, "put"},
+		{call{`RawDelete("k")`, func(d *desk) (answer, error) {
+			return d.kv.RawDelete(d.ctx(), &kvrpcpb.RawDeleteRequest{Key: []byte("k")})
+		}}, ""},
+		{call{`RawDeleteRange("a", "z")`, func(d *desk) (answer, error) {
+			return d.kv.RawDeleteRange(d.ctx(), &kvrpcpb.RawDeleteRangeRequest{StartKey: []byte("a"), EndKey: []byte("z")})
+		}}, ""},
+	} {
+		d := open(t, oneStep)
+		d.put("k", "old")
+		d.store.reset()
+		reached, compared := make(chan struct{}), make(chan struct{})
+		letWrite, letSwap := make(chan struct{}), make(chan struct{})
+		d.store.onWrite = func(n int) {
+			switch n {
+			case 1:
+				close(reached)
+				<-letWrite
+			case 2:
+				close(compared)
+				<-letSwap
+			}
+		}
+		written, swapped := make(chan trouble, 1), make(chan trouble, 1)
+		d.say("%s; its batch is on its way to the disk", c.name)
+		go func() { written <- troubleOf(c.do(d)) }()
+		wait := func(what string, done <-chan trouble) {
+			t.Helper()
+			select {
+			case tr := <-done:
+				d.fine(tr)
+			case <-time.After(patience):
+				d.broken(what, "it still waits")
+			}
+		}
+		select {
+		case <-reached:
+		case <-time.After(patience):
+			close(letWrite)
+			d.broken("its batch reaches the storage", "it does not")
+		}
+		d.say(`RawCompareAndSwap("k": if "old" then "swapped") at the same time`)
+		go func() {
+			swapped <- troubleOf(d.kv.RawCompareAndSwap(d.ctx(), swap{key: "k", previous: "old", value: "swapped"}.request()))
+		}()
+		select {
+		case <-compared: // not kept out: it has found "old", and its batch is on its way as well
+			d.say(`the swap has found "old", and its batch is on its way as well`)
+		case <-time.After(50 * time.Millisecond):
+		}
+		close(letWrite)
+		d.say("the first batch is written")
+		wait("the write is acknowledged", written)
+		close(letSwap)
+		wait("the compare-and-swap goes on when the write has ended", swapped)
+		final, found, tr := d.get("", "k")
+		d.fine(tr)
+		if want := c.left; final != want || found != (want != "") {
+			left := "the key is missing"
+			if want != "" {
+				left = "the value " + q(want)
+			}
+			d.broken(left+": the write comes after the swap, or the swap finds what it left, and fails",
+				describe(final, found, tr), "a write holds its keys until the storage has it: what was acknowledged is lost")
+		}
+		d.settled()
+	}
+}
+
+// TestSweepIsOneStep: the removal of what has expired looks and writes by the same recipe as compare-and-swap.
+func TestSweepIsOneStep(t *testing.T) {
+	expired := func() *desk {
+		d := open(t, oneStep)
+		for _, k := range []string{"a", "b", "c"} {
+			d.say("RawPut(%q, ttl 10)", k)
+			r, err := d.kv.RawPut(d.ctx(), &kvrpcpb.RawPutRequest{Key: []byte(k), Value: []byte("old"), Ttl: 10})
+			d.fine(troubleOf(r, err))
+		}
+		d.say("the clock of the store goes 100 seconds ahead")
+		d.later.Store(100)
+		d.store.reset()
+		return d
+	}
+	type end struct {
+		removed int
+		err     error
+	}
+	// A pair that is written while the removal of it is on its way to the disk stays.
+	for _, key := range []string{"a", "b", "c"} {
+		d := expired()
+		reached, release := make(chan struct{}), make(chan struct{})
+		d.store.onWrite = func(n int) {
+			if n == 1 {
+				close(reached)
+				<-release
+			}
+		}
+		sweep, put := make(chan end, 1), make(chan trouble, 1)
+		d.say("SweepExpired: its batch, which removes a, b and c, is on its way to the disk")
+		go func() {
+			n, err := d.sweep(d.ctx(), nil)
+			sweep <- end{n, err}
+		}()
+		select {
+		case <-reached:
+		case <-time.After(patience):
+			close(release)
+			d.broken("its batch reaches the storage", "it does not")
+		}
+		d.say("RawPut(%q, \"new\") at the same time", key)
+		go func() {
+			put <- troubleOf(d.kv.RawPut(d.ctx(), &kvrpcpb.RawPutRequest{Key: []byte(key), Value: []byte("new")}))
+		}()
+		select {
+		case tr := <-put: // not kept out
+			put <- tr
+		case <-time.After(50 * time.Millisecond):
+		}
+		close(release)
+		d.say("the first batch is written")
+		for range 2 {
+			select {
+			case tr := <-put:
+				d.fine(tr)
+			case e := <-sweep:
+				if e.err != nil || e.removed != 3 {
+					d.broken("3 pairs removed, no error", fmt.Sprintf("%d pairs, error %v", e.removed, e.err))
+				}
+			case <-time.After(patience):
+				d.broken("both end", "one still waits")
+			}
+		}
+		d.has("", key, "new") // all keys that were looked at are held, not only the first
+		d.settled()
+	}
+	// All pairs are written anew before the second look: there is nothing to remove, and nothing is written.
+	d := expired()
+	d.rule = cheap
+	d.store.onSnap = func(n int) {
+		if n != 2 {
+			return
+		}
+		var b engine.Batch
+		for _, k := range []string{"a", "b", "c"} {
+			one, err := raw.Put(engine.Default, []byte(k), []byte("new"), raw.NoTTL, 0)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			b.Append(one)
+		}
+		if err := d.store.e.Write(&b, engine.Buffered); err != nil {
+			t.Error(err)
+		}
+	}
+	d.say("SweepExpired finds a, b and c; then another client writes them anew; then it looks again")
+	removed, err := d.sweep(d.ctx(), nil)
+	if err != nil || removed != 0 {
+		d.broken("0 pairs removed, no error", fmt.Sprintf("%d pairs, error %v", removed, err))
+	}
+	if n, _ := d.store.counted(); n.writes > 0 {
+		d.broken("a batch without operations is not written: each Write costs a sync of the disk",
+			fmt.Sprintf("%d Write of the storage", n.writes))
+	}
+	d.store.onSnap = nil
+	d.has("", "a", "new")
+	d.settled()
 }
 
 func TestSwapsOfManyClientsAllCount(t *testing.T) {
