@@ -10,12 +10,12 @@ LABS     = ./bin/labs
 .PHONY: help play test check unit race crash interop bench start mutants variants proof proto labs FORCE
 
 help: ## list the verbs
-	@grep -hE '^[a-z%]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z%]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{sub(/%/, "1a", $$1); printf "  make %-10s %s\n", $$1, $$2}'
 
-play: ## run a server in a temporary directory and talk to it in a shell
+play: ## run a server and talk to it in a shell: make play [ENGINE=badger]
 	@echo "building the server; the first time this takes a few minutes, and names what it compiles"
 	@$(GOBUILD) -v -o bin/kv ./kv
-	@./bin/kv play
+	@./bin/kv play $(if $(ENGINE),--engine $(ENGINE))
 
 test: check unit interop ## everything that proves the tree: format, vet, tests, proof of the course, unmodified client
 
@@ -43,7 +43,7 @@ bench: ## throughput, latency and CPU per operation of each layer; our Raft besi
 start: labs ## lay out a workspace for a learner: make start DIR=../my-tinykv [FROM=1b]
 	@$(if $(DIR),,echo "say where: make start DIR=../my-tinykv" >&2; exit 1;) $(LABS) start --dir '$(DIR)' $(if $(FROM),--from '$(FROM)')
 
-project%: labs FORCE ## grade a project or a stage: make project1, make project1a
+project%: labs FORCE ## grade a stage; make project1: all stages of project 1
 	@$(LABS) test $*
 
 mutants: labs ## run the wrong programs against the graded tests: make mutants [STAGE=1a]

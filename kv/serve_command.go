@@ -39,7 +39,8 @@ When it serves it prints one line to the standard output, with the addresses in 
 Clients are given the scheduler's address. The status address has /metrics, /debug/pprof, /status, /healthz and
 /config. SIGTERM or SIGINT stops it gracefully; a second one ends it at once. Either way no acknowledged write is lost.`,
 		Example: `  go run ./kv serve --data-dir /tmp/tinykv
-  go run ./kv serve --data-dir /tmp/other --engine badger --addr 127.0.0.1:0 --scheduler-addr 127.0.0.1:0`,
+  go run ./kv serve --data-dir /tmp/other --engine badger \
+    --addr 127.0.0.1:0 --scheduler-addr 127.0.0.1:0 --status-addr 127.0.0.1:0`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := newLogger(cmd.ErrOrStderr(), level, format)

@@ -75,7 +75,8 @@ func tellCaughtUp(cmd *cobra.Command, here *workspace.Space) error {
 	for _, s := range taken {
 		fmt.Fprint(out, " ", s.ID)
 	}
-	fmt.Fprintf(out, ". Your files are untouched; labs catchup --off ends it.\n")
+	fmt.Fprintf(out, ". Your files are untouched; labs catchup --off ends it.\n"+
+		"It is recorded in .labs/workspace.json, which git tracks: commit it, and clones of the workspace know it too.\n")
 	return nil
 }
 

@@ -20,12 +20,13 @@ func init() { register(solutionCommand()) }
 func solutionCommand() *cobra.Command {
 	var yes, show bool
 	command := &cobra.Command{
-		Use:   "solution STAGE [FUNCTION]",
+		Use:   "solution STAGE | solution --show STAGE [FUNCTION]",
 		Short: "Put the reference's functions of a stage into your files (asks first, keeps yours), or show them",
 		Long: `Put the reference's functions of a stage into your files. Only the functions that the stage asks for are
 replaced, with the helpers that only they use. Your versions of the files are kept in .labs/backup.
 
-With --show nothing is changed: the functions are printed, or the one that you name.`,
+With --show nothing is changed: the functions are printed, or the one that you name. One function alone can only be
+shown.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			here, err := workspace.Find(".")

@@ -38,9 +38,18 @@ func startCommand() *cobra.Command {
 				return err
 			}
 			tell("\nYour workspace is ready. It begins with stage %s: %s.\n", first.ID, first.Title)
-			tell("  cd %-17s # everything works from there, without a network", dir)
-			tell("  make project%-8s # all red: it names what is not written yet", first.ID)
-			tell("  less %-15s # the handout: begin here", first.Handout)
+			steps := [][2]string{
+				{"cd " + dir, "everything works from there, without a network"},
+				{"make project" + first.ID, "all red: it names what is not written yet"},
+				{"less " + first.Handout, "the handout: begin here"},
+			}
+			wide := 0
+			for _, step := range steps {
+				wide = max(wide, len(step[0]))
+			}
+			for _, step := range steps {
+				tell("  %-*s  # %s", min(wide, 28), step[0], step[1])
+			}
 			return nil
 		},
 	}
