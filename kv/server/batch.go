@@ -6,7 +6,7 @@
 //
 // Memory is bounded without any limit on the client: with no room for a request the loop waits, then the receiver
 // does, then gRPC's flow control, then the client. A client that reads no answers blocks the sender, with it the
-// handlers, and with them the loop.
+// handlers, and with them the loop. What its answers hold meanwhile is charged to the budget that all share.
 
 package server
 
@@ -70,10 +70,11 @@ type batchRun struct {
 	answers chan answer
 }
 
-// answer is a response and the id of the request that it belongs to.
+// answer is a response, the id of the request that it belongs to, and what it holds until it is sent.
 type answer struct {
 	id       uint64
 	response *batchResponse
+	charge   *charge
 }
 
 // receive starts requests until the stream ends, and returns why it did.
@@ -141,7 +142,8 @@ func (b *batchRun) start(frame *batchFrame) error {
 func (b *batchRun) run(ctx context.Context, id uint64, req *batchRequest) {
 	defer b.running.Done()
 	defer func() { <-b.room }()
-	b.answers <- answer{id, b.server.dispatch(ctx, req)}
+	held := &charge{budget: b.server.budget}
+	b.answers <- answer{id, b.server.dispatch(withCharge(ctx, held), req), held}
 }
 
 // send sends answers until there will be no more. When the stream is broken it goes on taking them, so that no
@@ -149,22 +151,26 @@ func (b *batchRun) run(ctx context.Context, id uint64, req *batchRequest) {
 func (b *batchRun) send() {
 	broken := false
 	for first := range b.answers {
-		frame := b.gather(first)
+		frame, charges := b.gather(first)
 		if !broken {
 			broken = b.stream.Send(frame) != nil
 			b.server.metrics.frame.Observe(float64(len(frame.Responses)))
+		}
+		for _, c := range charges {
+			c.release()
 		}
 	}
 }
 
 // gather makes a frame of first and of all answers that are ready now. It never waits: while one frame is being sent
 // the next one's answers come together by themselves.
-func (b *batchRun) gather(first answer) *tikvpb.BatchCommandsResponse {
-	frame := &tikvpb.BatchCommandsResponse{}
+func (b *batchRun) gather(first answer) (frame *tikvpb.BatchCommandsResponse, charges []*charge) {
+	frame = &tikvpb.BatchCommandsResponse{}
 	size := 0
 	for next, more := first, true; more; {
 		frame.Responses = append(frame.Responses, next.response)
 		frame.RequestIds = append(frame.RequestIds, next.id)
+		charges = append(charges, next.charge)
 		size += proto.Size(next.response)
 		if len(frame.Responses) == frameAnswers || size >= frameBytes {
 			break
@@ -175,5 +181,5 @@ func (b *batchRun) gather(first answer) *tikvpb.BatchCommandsResponse {
 			more = false
 		}
 	}
-	return frame
+	return frame, charges
 }

@@ -45,7 +45,7 @@ func (s *Server) name(method string) {
 
 // GRPCOptions are the options that a gRPC server needs to serve s as its clients expect.
 func (s *Server) GRPCOptions() []grpc.ServerOption {
-	return append(transportOptions(), grpc.UnaryInterceptor(s.unary))
+	return append(transportOptions(), grpc.UnaryInterceptor(s.unary), grpc.StatsHandler(unaryCharges{s.budget}))
 }
 
 // unary leads every unary call through serve.

@@ -39,6 +39,7 @@ type Server struct {
 	log     *slog.Logger
 	metrics *Metrics
 	room    chan struct{} // one element for each request in progress
+	budget  *budget       // of the memory that answers hold
 
 	stopOnce sync.Once
 	stopping chan struct{} // closed when no new request is to be taken
@@ -52,6 +53,7 @@ func New(storage Storage, options Options) *Server {
 		clock:    options.Now,
 		log:      options.Logger,
 		metrics:  options.Metrics,
+		budget:   newBudget(answerBudget),
 		stopping: make(chan struct{}),
 	}
 	if s.clock == nil {
