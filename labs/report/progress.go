@@ -239,13 +239,17 @@ func (p *Progress) printTest(b *strings.Builder, t grade.TestResult) {
 		fmt.Fprintf(b, "      %s %s\n", p.style.faint.Render(label), text)
 	}
 	for _, replay := range t.TestReplays {
-		faint("replay:", replay)
+		if !strings.Contains(t.Message, replay) {
+			faint("replay:", replay)
+		}
 	}
-	if t.Replay != "" {
-		faint("again: ", t.Replay)
-	}
-	if t.PlainReplay != "" {
-		faint("or:    ", t.PlainReplay)
+	if len(t.TestReplays) == 0 { // else the test itself knows better: its command has the seed
+		if t.Replay != "" {
+			faint("again: ", t.Replay)
+		}
+		if t.PlainReplay != "" {
+			faint("or:    ", t.PlainReplay)
+		}
 	}
 	switch {
 	case p.opts.Verbose && t.Output != "":

@@ -27,8 +27,6 @@ const plainProgress = `1a  The engine
       want 4
       at labs/tests/1a/get_test.go:12
       replay: go run ./labs test 1a --run TestWrong --seed 7
-      again:  go run ./labs test 1a --run TestWrong
-      or:     go test -count=1 -run '^TestWrong$' ./labs/tests/1a
       output: out/1a/TestWrong
   ○ TestHole                                           0/2  not written yet: Engine.Write in kv/engine/badger/write.go
   ✗ TestLate                                           0/1   0.12 s

@@ -205,6 +205,15 @@ func TestTimeToLiveOverTheWire(t *testing.T) {
 	got, tr := d.batchGet("", "k", "l", "m", "n", "p")
 	d.fine(tr)
 	d.same([]pair{l, m}, got)
+	s, tr = d.swap(swap{key: "l", previous: "v", value: "v", ttl: 9000})
+	d.fine(tr)
+	d.say(`RawGetKeyTTL("l")`)
+	rt, err = d.kv.RawGetKeyTTL(d.ctx(), &kvrpcpb.RawGetKeyTTLRequest{Key: []byte("l")})
+	d.fine(troubleOf(rt, err))
+	if !s.GetSucceed() || rt.GetTtl() > 9000 || rt.GetTtl() < 8000 {
+		d.broken("succeed true, then 9000 seconds, or a few less: a swap to the same value renews its time to live",
+			fmt.Sprintf("succeed %v, %d seconds", s.GetSucceed(), rt.GetTtl()))
+	}
 	if s, tr = d.swap(swap{key: "k", previous: "v", value: "w"}); tr.any() || s.GetSucceed() || !s.GetPreviousNotExist() {
 		d.broken("succeed false, previous_not_exist true: the pair has expired", fmt.Sprint(s))
 	}

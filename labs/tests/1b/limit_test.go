@@ -173,26 +173,43 @@ func TestResultsAreBounded(t *testing.T) {
 	d := open(t, bounded)
 	const most = raw.MaxResultSize / raw.MaxValueSize // whole values
 	value := []byte(strings.Repeat("v", raw.MaxValueSize))
-	b, err := raw.Put(engine.Default, []byte("k"), value, raw.NoTTL, 0)
-	if err != nil {
-		d.broken("a batch", err.Error())
-	}
-	if err := d.store.e.Write(b, engine.Buffered); err != nil {
-		t.Fatal(err)
+	for i := range most + 1 {
+		b, err := raw.Put(engine.Default, fmt.Appendf(nil, "%d", i), value, raw.NoTTL, 0)
+		if err != nil {
+			d.broken("a batch", err.Error())
+		}
+		if err := d.store.e.Write(b, engine.Buffered); err != nil {
+			t.Fatal(err)
+		}
 	}
 	d.at(func(snap engine.Snapshot) {
-		for n, fits := range map[int]bool{most: true, most + 1: false} {
-			keys := bytesOf(strings.Split(strings.Repeat("k", n), ""))
-			d.say("raw.BatchGet of a value of %d MiB, %d times", raw.MaxValueSize>>20, n)
-			pairs, err := raw.BatchGet(snap, engine.Default, keys, 0)
-			switch {
-			case fits && (err != nil || len(pairs) != n):
-				d.broken(fmt.Sprintf("%d pairs: they are less than raw.MaxResultSize", n), fmt.Sprintf("%d pairs, error %v",
-					len(pairs), err))
-			case !fits && (!errors.Is(err, raw.ErrResultTooLarge) || pairs != nil):
-				d.broken("no pairs, and an error that is raw.ErrResultTooLarge: the answer would exceed raw.MaxResultSize",
-					fmt.Sprintf("%d pairs, error %v", len(pairs), err))
+		for n := most; n <= most+1; n++ {
+			check := func(what string, pairs []raw.Pair, err error) {
+				t.Helper()
+				d.say("%s of %d pairs of %d MiB each", what, n, raw.MaxValueSize>>20)
+				if n == most && (err != nil || len(pairs) != n) {
+					d.broken(fmt.Sprintf("%d pairs: together they are less than raw.MaxResultSize", n),
+						fmt.Sprintf("%d pairs, error %v", len(pairs), err))
+				}
+				if n > most && (!errors.Is(err, raw.ErrResultTooLarge) || pairs != nil) {
+					d.broken("no pairs, and an error that is raw.ErrResultTooLarge: together they are more than raw.MaxResultSize",
+						fmt.Sprintf("%d pairs, error %v", len(pairs), err))
+				}
 			}
+			var keys [][]byte
+			for i := range n {
+				keys = append(keys, fmt.Appendf(nil, "%d", i))
+			}
+			pairs, err := raw.BatchGet(snap, engine.Default, keys, 0)
+			check("raw.BatchGet", pairs, err)
+			pairs, err = raw.Scan(snap, engine.Default, raw.ScanOptions{Limit: uint32(n)}, 0)
+			check("raw.Scan", pairs, err)
+		}
+		d.say("raw.Scan of the keys only")
+		pairs, err := raw.Scan(snap, engine.Default, raw.ScanOptions{Limit: most + 1, KeyOnly: true}, 0)
+		if err != nil || len(pairs) != most+1 {
+			d.broken(fmt.Sprintf("%d pairs: what is not returned does not count", most+1),
+				fmt.Sprintf("%d pairs, error %v", len(pairs), err))
 		}
 	})
 }

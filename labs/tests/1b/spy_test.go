@@ -24,16 +24,16 @@ type spy struct {
 
 	mu       sync.Mutex
 	count    counts
-	writes   [][]engine.Op    // every batch that arrived, in order
-	onSnap   func(n int)      // called after the n-th snapshot was asked for and before it is taken
-	onRead   func(n int)      // called before the n-th read of the storage: a Get, or a move of an iterator
-	onWrite  func(n int)      // called before the n-th batch is written
-	snapErr  error            // what Snapshot answers
-	getErr   error            // what Get answers
-	itErr    error            // what Iterator answers
-	writeErr error            // what Write answers, without writing
-	breakAt  int              // an iterator fails at its n-th move; 0 is never
-	asked    *kvrpcpb.Context // the last context that came
+	writes   [][]engine.Op      // every batch that arrived, in order
+	onSnap   func(n int)        // called after the n-th snapshot was asked for and before it is taken
+	onRead   func(n int)        // called before the n-th read of the storage: a Get, or a move of an iterator
+	onWrite  func(n int)        // called before the n-th batch is written
+	snapErr  error              // what Snapshot answers
+	getErr   error              // what Get answers
+	itErr    error              // what Iterator answers
+	writeErr error              // what Write answers, without writing
+	breakAt  int                // an iterator fails at its n-th move; 0 is never
+	asked    []*kvrpcpb.Context // the contexts of the requests, as they came to Snapshot and Write
 
 	// onContext is called with the context of each Snapshot and Write, as the first thing, and may hold it or fail it.
 	onContext func(ctx context.Context) error
@@ -77,7 +77,7 @@ func (s *spy) counted() (counts, [][]engine.Op) {
 
 func (s *spy) Snapshot(ctx context.Context, rc *kvrpcpb.Context) (engine.Snapshot, error) {
 	s.mu.Lock()
-	s.asked = rc
+	s.asked = append(s.asked, rc)
 	err, hook := s.snapErr, s.onSnap
 	if err == nil {
 		s.count.snapshots++
@@ -106,7 +106,7 @@ func (s *spy) Snapshot(ctx context.Context, rc *kvrpcpb.Context) (engine.Snapsho
 
 func (s *spy) Write(ctx context.Context, rc *kvrpcpb.Context, batch *engine.Batch) error {
 	s.mu.Lock()
-	s.asked = rc
+	s.asked = append(s.asked, rc)
 	s.count.writes++
 	var ops []engine.Op
 	for op := range batch.Ops() {

@@ -92,6 +92,15 @@ func TestBadInputIsAnswered(t *testing.T) {
 		{"RawScan with a bound that is too long", scan(query{start: long + "k", limit: 5})},
 		{"RawCompareAndSwap of the empty key", cas("", "x")},
 		{"RawCompareAndSwap to a value that is too long", cas("b", huge)},
+		{"RawCompareAndSwap to a value that is too long, where the condition does not hold", cas("a", huge)},
+		{"RawCompareAndSwap with a negative time to live, where the condition does not hold",
+			func(d *desk) (answer, error) {
+				return d.kv.RawCompareAndSwap(d.ctx(), swap{key: "a", absent: true, value: "x", ttl: 1<<64 - 1}.request())
+			}},
+		{"RawCompareAndSwap in the family \"nosuch\"", func(d *desk) (answer, error) {
+			return d.kv.RawCompareAndSwap(d.ctx(), &kvrpcpb.RawCASRequest{Cf: "nosuch", Key: []byte("b"),
+				PreviousNotExist: true})
+		}},
 	} {
 		before := d.stored(engine.Default)
 		d.store.reset()
@@ -217,6 +226,27 @@ func TestFailedReadsAreTold(t *testing.T) {
 	}
 	d.batchPut(pair{"a", "1"})
 	d.has("", "a", "1") // and the service goes on
+
+	// What is stored is no pair: somebody else wrote it, or it is damaged.
+	d.done = nil
+	d.say(`the storage has under "a" bytes that no put of the service has stored`)
+	var b engine.Batch
+	b.Put(engine.Default, []byte("a"), nil)
+	if err := d.store.e.Write(&b, engine.Buffered); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range reads {
+		if c.name == `RawGet("missing")` {
+			continue
+		}
+		d.say("%s", c.name)
+		r, err := c.do(d)
+		if tr := troubleOf(r, err); !tr.any() {
+			d.broken("an error: the value can't be taken apart, and nobody knows what it was",
+				fmt.Sprintf("a result: %s", strings.Join(strings.Fields(fmt.Sprint(r)), " ")))
+		}
+		d.settled()
+	}
 }
 
 func TestFailedWritesAreNotAcknowledged(t *testing.T) {
