@@ -273,3 +273,11 @@ func TestAStoreThatHangsDoesNotHoldUpTheCaller(t *testing.T) {
 		}
 	}
 }
+
+func TestAnErrorQuotesTheBeginningOfALongKey(t *testing.T) {
+	kv := newWorld(t).client(t, client.Options{}).Raw()
+	err := kv.PutTTL(t.Context(), []byte(strings.Repeat("k", 8192)), nil, -time.Second)
+	if err == nil || len(err.Error()) > 300 || !strings.Contains(err.Error(), `kkk"... (8192 bytes)`) {
+		t.Errorf("error %.300v", err)
+	}
+}

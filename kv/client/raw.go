@@ -32,7 +32,7 @@ type Pair struct {
 func (r Raw) Get(ctx context.Context, key []byte) (value []byte, found bool, err error) {
 	ctx, cancel := r.c.bound(ctx)
 	defer cancel()
-	what := fmt.Sprintf("get %q", key)
+	what := "get " + quoteKey(key)
 	res, _, err := r.c.ask(ctx, what, reads, r.c.atKey(key), func(_ located, kv *kvrpcpb.Context) request {
 		return rawGet(&kvrpcpb.RawGetRequest{Context: kv, Key: key, Cf: r.cf})
 	})
@@ -55,7 +55,7 @@ func (r Raw) Put(ctx context.Context, key, value []byte) error {
 func (r Raw) PutTTL(ctx context.Context, key, value []byte, ttl time.Duration) error {
 	ctx, cancel := r.c.bound(ctx)
 	defer cancel()
-	what := fmt.Sprintf("put %q", key)
+	what := "put " + quoteKey(key)
 	seconds, err := ttlSeconds(ttl)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
@@ -73,7 +73,7 @@ func (r Raw) PutTTL(ctx context.Context, key, value []byte, ttl time.Duration) e
 func (r Raw) Delete(ctx context.Context, key []byte) error {
 	ctx, cancel := r.c.bound(ctx)
 	defer cancel()
-	what := fmt.Sprintf("delete %q", key)
+	what := "delete " + quoteKey(key)
 	res, _, err := r.c.ask(ctx, what, writes, r.c.atKey(key), func(_ located, kv *kvrpcpb.Context) request {
 		return rawDelete(&kvrpcpb.RawDeleteRequest{Context: kv, Key: key, Cf: r.cf})
 	})
@@ -87,7 +87,7 @@ func (r Raw) Delete(ctx context.Context, key []byte) error {
 func (r Raw) TTL(ctx context.Context, key []byte) (ttl time.Duration, found bool, err error) {
 	ctx, cancel := r.c.bound(ctx)
 	defer cancel()
-	what := fmt.Sprintf("get the time to live of %q", key)
+	what := "get the time to live of " + quoteKey(key)
 	res, _, err := r.c.ask(ctx, what, reads, r.c.atKey(key), func(_ located, kv *kvrpcpb.Context) request {
 		return rawGetKeyTTL(&kvrpcpb.RawGetKeyTTLRequest{Context: kv, Key: key, Cf: r.cf})
 	})
@@ -124,7 +124,7 @@ type Swapped struct {
 func (r Raw) CompareAndSwap(ctx context.Context, s Swap) (Swapped, error) {
 	ctx, cancel := r.c.bound(ctx)
 	defer cancel()
-	what := fmt.Sprintf("compare and swap %q", s.Key)
+	what := "compare and swap " + quoteKey(s.Key)
 	seconds, err := ttlSeconds(s.TTL)
 	if err != nil {
 		return Swapped{}, fmt.Errorf("%s: %w", what, err)
@@ -171,4 +171,13 @@ func nonNil(value []byte) []byte {
 		return []byte{}
 	}
 	return value
+}
+
+// quoteKey shows a key in an error's text: all of it, or the beginning and the length.
+func quoteKey(key []byte) string {
+	const most = 60
+	if len(key) > most {
+		return fmt.Sprintf("%q... (%d bytes)", key[:most], len(key))
+	}
+	return fmt.Sprintf("%q", key)
 }

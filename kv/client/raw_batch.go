@@ -51,7 +51,7 @@ func (r Raw) BatchPut(ctx context.Context, pairs []Pair) error {
 	what := fmt.Sprintf("put %d pairs", len(pairs))
 	for _, p := range pairs {
 		if _, err := ttlSeconds(p.TTL); err != nil {
-			return fmt.Errorf("%s: key %q: %w", what, p.Key, err)
+			return fmt.Errorf("%s: key %s: %w", what, quoteKey(p.Key), err)
 		}
 	}
 	return run(ctx, r.c, job[Pair]{

@@ -205,7 +205,7 @@ func runTSO(ctx context.Context, s *Shell, in input) (result, error) {
 		n, err := strconv.ParseUint(string(in.args[0]), 10, 64)
 		if err != nil {
 			return nil, fmt.Errorf("%s is no timestamp: it should be a number such as 445644800000000000",
-				Quote(in.args[0]))
+				brief(in.args[0]))
 		}
 		return message{explainTimestamp(scheduler.TimestampFromUint64(n))}, nil
 	}

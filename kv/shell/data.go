@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,9 @@ import (
 	"tinykv/kv/client"
 	"tinykv/kv/region"
 )
+
+// maxTTL is the longest time to live that a store takes, in seconds.
+const maxTTL = math.MaxUint32
 
 // defaultLimit is how many pairs a scan shows: a screen or two.
 const defaultLimit = 100
@@ -60,9 +64,9 @@ func dataCommands() []command {
 			example: []string{"delete-range a c"}, run: runDeleteRange,
 		},
 		{
-			name: "cas", args: "KEY [EXPECTED] VALUE", min: 2, max: 3,
-			flags:   []flag{{name: "absent", short: "expect that the key has no value"}, ttlFlag},
-			short:   "compare and swap: write VALUE if the present one is EXPECTED",
+			name: "cas", args: "KEY (EXPECTED | --absent) VALUE", min: 2, max: 3,
+			flags:   []flag{{name: "absent", short: "expect that the key has no value", shown: true}, ttlFlag},
+			short:   "compare and swap: if the value is EXPECTED",
 			long:    "It is one step: nobody else writes between the comparison and the write.",
 			example: []string{"cas a 1 2", "cas lock --absent mine"}, run: runCAS,
 		},
@@ -76,11 +80,12 @@ func dataCommands() []command {
 			example: []string{"batch-delete a b"}, run: runBatchDelete},
 		{
 			name: "checksum", args: "[START [END]]", max: 2,
-			short:   "add up the pairs of a range: equal data has an equal checksum",
+			short:   "add up the pairs: equal data has an equal sum",
 			example: []string{"checksum", "checksum a c"}, run: runChecksum,
 		},
 		{
-			name: "cf", args: "[NAME]", max: 1, short: "show or change the column family: default, lock, write",
+			name: "cf", args: "[NAME]", max: 1, short: "show or change the column family",
+			long: "The column families are " + strings.Join(columnFamilies, ", ") + ".", choices: columnFamilies,
 			example: []string{"cf", "cf lock"}, run: runCF,
 		},
 	}
@@ -122,7 +127,7 @@ func runBatchGet(ctx context.Context, s *Shell, in input) (result, error) {
 func runBatchPut(ctx context.Context, s *Shell, in input) (result, error) {
 	if len(in.args)%2 != 0 {
 		return nil, fmt.Errorf("batch-put takes pairs, but the last key %s has no value",
-			Quote(in.args[len(in.args)-1]))
+			brief(in.args[len(in.args)-1]))
 	}
 	ttl, err := in.ttl()
 	if err != nil {
@@ -272,7 +277,7 @@ func runCF(_ context.Context, s *Shell, in input) (result, error) {
 	if len(in.args) > 0 {
 		name := string(in.args[0])
 		if !slices.Contains(columnFamilies, name) {
-			return nil, fmt.Errorf("%s is no column family: use %s", Quote(in.args[0]), strings.Join(columnFamilies,
+			return nil, fmt.Errorf("%s is no column family: use %s", brief(in.args[0]), strings.Join(columnFamilies,
 				", "))
 		}
 		s.cf = name
@@ -290,11 +295,16 @@ func (in input) ttl() (time.Duration, error) {
 		return 0, nil
 	}
 	ttl, err := time.ParseDuration(text)
-	if seconds, e := strconv.ParseUint(text, 10, 32); e == nil {
-		ttl, err = time.Duration(seconds)*time.Second, nil
+	if seconds, e := strconv.ParseUint(text, 10, 64); e == nil {
+		// beyond maxTTL the number need not fit in a Duration
+		ttl, err = time.Duration(min(seconds, maxTTL+1))*time.Second, nil
 	}
-	if err != nil || ttl < time.Second {
+	switch {
+	case err != nil || ttl < time.Second:
 		return 0, fmt.Errorf("--ttl %s is no time to live: say seconds, or 90s, 5m, 2h, and at least one second", text)
+	case ttl > maxTTL*time.Second:
+		return 0, fmt.Errorf("--ttl %s is too long: the most is %d seconds, 136 years; without --ttl it is for ever",
+			text, maxTTL)
 	}
 	return ttl, nil
 }

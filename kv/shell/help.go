@@ -27,10 +27,21 @@ func runHelp(_ context.Context, _ *Shell, in input) (result, error) {
 	return message{helpOne(c)}, nil
 }
 
+// helpColumn is as wide as the first column of help may be, so that all of it fits a terminal of 80 columns.
+const helpColumn = 26
+
 func helpAll() string {
 	var rows [][]string
 	for _, c := range commands() {
-		rows = append(rows, []string{strings.TrimSpace(c.name + " " + c.args), c.short})
+		short := c.short
+		if len(c.aliases) > 0 {
+			short += " (also: " + strings.Join(c.aliases, ", ") + ")"
+		}
+		if brief := c.brief(); len(brief) > helpColumn {
+			rows = append(rows, []string{brief}, []string{"", short})
+		} else {
+			rows = append(rows, []string{brief, short})
+		}
 	}
 	return join(columns(rows), "help COMMAND says more. Keys and values may be \"quoted\"; \\xNN is the byte NN.")
 }

@@ -59,13 +59,13 @@ func (s *Shell) RunInteractive(ctx context.Context, how Interactive) error {
 }
 
 // runTyped runs one line and tells whether it was the last. Ctrl-C stops the command.
-func (s *Shell) runTyped(ctx context.Context, line string) (quit bool) {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
+func (s *Shell) runTyped(session context.Context, line string) (quit bool) {
+	ctx, stop := signal.NotifyContext(session, os.Interrupt)
 	defer stop()
 	began := time.Now()
 	err := s.RunLine(ctx, line)
 	switch {
-	case errors.Is(err, errQuit):
+	case errors.Is(err, errQuit), session.Err() != nil: // whoever ended the session says why
 		return true
 	case err != nil && errors.Is(ctx.Err(), context.Canceled):
 		fmt.Fprintln(s.opts.Err, "stopped")
@@ -90,7 +90,7 @@ func writable(path string) string {
 	return path
 }
 
-// completer completes names of commands and of their flags, from the table.
+// completer completes names of commands, of their flags and of what else is known, from the table.
 type completer struct{ shell *Shell }
 
 // Do implements readline.AutoCompleter.
@@ -116,11 +116,15 @@ func complete(line string) (candidates []string, typed string) {
 		}
 	default:
 		c, err := find(fields[0])
-		if err != nil || !strings.HasPrefix(typed, "-") {
+		switch {
+		case err != nil:
 			return nil, typed
-		}
-		for _, f := range c.flags {
-			candidates = append(candidates, "--"+f.name)
+		case strings.HasPrefix(typed, "-"):
+			for _, f := range c.flags {
+				candidates = append(candidates, "--"+f.name)
+			}
+		case len(fields) == 1:
+			candidates = append(candidates, c.choices...)
 		}
 	}
 	kept := candidates[:0]

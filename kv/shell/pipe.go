@@ -39,6 +39,9 @@ func (s *Shell) RunPipe(ctx context.Context, r io.Reader) error {
 		if errors.Is(err, errQuit) {
 			return summary(failed, n)
 		}
+		if ctx.Err() != nil {
+			return ctx.Err() // the command failed because of it; whoever ended ctx says why
+		}
 		if err != nil {
 			failed++
 			fmt.Fprintf(s.opts.Err, "line %d: %v\n", n, err)

@@ -5,7 +5,6 @@ package shell
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"tinykv/kv/client"
 )
@@ -105,19 +104,36 @@ func (v values) text() string {
 	return columns(rows)
 }
 
+// wideCell is the width beyond which a cell pushes only its own row aside: one long key must not pad all others.
+const wideCell = 64
+
 // columns lines cells up.
 func columns(rows [][]string) string {
-	var text strings.Builder
-	w := tabwriter.NewWriter(&text, 0, 8, 2, ' ', 0)
+	var widths []int
 	for _, cells := range rows {
-		fmt.Fprintln(w, strings.Join(cells, "\t"))
+		for i, cell := range cells {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			// the last cell of a row pushes nothing aside
+			if i+1 < len(cells) && len(cell) <= wideCell {
+				widths[i] = max(widths[i], len(cell))
+			}
+		}
 	}
-	_ = w.Flush()
-	lines := strings.Split(text.String(), "\n")
-	for i, line := range lines {
-		lines[i] = strings.TrimRight(line, " ")
+	var lines []string
+	for _, cells := range rows {
+		var line strings.Builder
+		for i, cell := range cells {
+			if i+1 == len(cells) {
+				line.WriteString(cell)
+			} else {
+				fmt.Fprintf(&line, "%-*s  ", widths[i], cell)
+			}
+		}
+		lines = append(lines, strings.TrimRight(line.String(), " "))
 	}
-	return strings.TrimRight(strings.Join(lines, "\n"), "\n")
+	return strings.Join(lines, "\n")
 }
 
 // join puts the parts that are not empty below each other.

@@ -104,7 +104,7 @@ func (s *Shell) RunArgs(ctx context.Context, args []string) error {
 	for _, arg := range args {
 		text, err := unescape(arg)
 		if err != nil {
-			return fmt.Errorf("argument %s: %w", Quote([]byte(arg)), err)
+			return fmt.Errorf("argument %s: %w", brief([]byte(arg)), err)
 		}
 		words = append(words, Word{Text: text, Quoted: text != arg})
 	}

@@ -462,3 +462,64 @@ func (*hanging) Get(ctx context.Context, _ []byte) ([]byte, bool, error) {
 	<-ctx.Done()
 	return nil, false, ctx.Err()
 }
+
+func TestHelpFitsATerminalAndNamesFlagsAndAliases(t *testing.T) {
+	all := talk(t, newMemory(), "help")
+	for line := range strings.Lines(all) {
+		if len(line) > 80 {
+			t.Errorf("%d columns: %s", len(line)-1, line)
+		}
+	}
+	for _, want := range []string{"put KEY VALUE [--ttl]", "(also: set)", "cas KEY (EXPECTED | --absent) VALUE [--ttl]\n"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("help lacks %q:\n%s", want, all)
+		}
+	}
+	usage, _, _ := strings.Cut(talk(t, newMemory(), "help cas"), "\n")
+	if want := "cas KEY (EXPECTED | --absent) VALUE [--ttl SECONDS]"; usage != want {
+		t.Errorf("usage %q, want %q", usage, want)
+	}
+}
+
+func TestALongKeyPushesOnlyItsOwnRowAside(t *testing.T) {
+	m := newMemory()
+	long := strings.Repeat("k", 8192)
+	m.pairs["a"], m.pairs["bb"], m.pairs[long] = "1", "2", "3"
+	if got, want := talk(t, m, "scan"), "a   1\nbb  2\n"+long+"  3\n(3 pairs)\n"; got != want {
+		t.Errorf("%d bytes, want %d:\n%s", len(got), len(want), got)
+	}
+}
+
+func TestMessagesQuoteTheBeginningOfWhatIsLong(t *testing.T) {
+	long := strings.Repeat("k", 8192)
+	for _, line := range []string{long, "batch-put a 1 " + long, "cf " + long, "tso " + long, "help " + long} {
+		got := talk(t, newMemory(), line)
+		if len(got) > 300 || !strings.Contains(got, "kkk... (8192 bytes)") {
+			t.Errorf("%.20s: %d bytes, %.200s", line, len(got), got)
+		}
+	}
+}
+
+func TestTheLongestTimeToLiveIsNamed(t *testing.T) {
+	m := newMemory()
+	if got := talk(t, m, "put a 1 --ttl 4294967295"); got != "OK\n" || m.ttls["a"] != 4294967295*time.Second {
+		t.Errorf("%s %v", got, m.ttls["a"])
+	}
+	for _, ttl := range []string{"4294967296", "18446744073709551615", "1193047h"} {
+		if got := talk(t, m, "put a 1 --ttl "+ttl); !strings.Contains(got, "the most is 4294967295 seconds") {
+			t.Errorf("--ttl %s: %s", ttl, got)
+		}
+	}
+}
+
+func TestTheEndOfTheSessionIsNotToldAsAFailureOfACommand(t *testing.T) {
+	ctx, end := context.WithCancel(t.Context())
+	var out, errs bytes.Buffer
+	s := New(Options{KV: func(string) KV { end(); return &hanging{} }, Out: &out, Err: &errs})
+	if err := s.RunPipe(ctx, strings.NewReader("get a\nget b\n")); !errors.Is(err, context.Canceled) {
+		t.Errorf("RunPipe: %v", err)
+	}
+	if !s.runTyped(ctx, "get a") || errs.Len() > 0 {
+		t.Errorf("the prompt goes on, or this was said: %q", errs.String())
+	}
+}

@@ -14,9 +14,10 @@ import (
 type command struct {
 	name    string
 	aliases []string
-	args    string // as help shows them: KEY VALUE
-	min     int    // words that must follow the name
-	max     int    // words that may; -1: any number
+	args    string   // as help shows them: KEY VALUE
+	choices []string // what the argument can be, if that is known
+	min     int      // words that must follow the name
+	max     int      // words that may; -1: any number
 	flags   []flag
 	short   string // one line
 	long    string // more, if there is more to say
@@ -29,6 +30,7 @@ type flag struct {
 	name  string
 	value string // what to call its value, "" if it has none
 	short string
+	shown bool // args has it already
 }
 
 // input is what was typed behind the name of a command.
@@ -62,7 +64,27 @@ func (c command) usage() string {
 		words = append(words, c.args)
 	}
 	for _, f := range c.flags {
-		words = append(words, "["+f.usage()+"]")
+		if !f.shown {
+			words = append(words, "["+f.usage()+"]")
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// brief is usage as the list of all commands shows it, where there is room for one flag.
+func (c command) brief() string {
+	words := []string{c.name}
+	if c.args != "" {
+		words = append(words, c.args)
+	}
+	for i, f := range c.flags {
+		switch {
+		case f.shown:
+		case i+1 < len(c.flags):
+			return strings.Join(append(words, "[--...]"), " ")
+		default:
+			words = append(words, "[--"+f.name+"]")
+		}
 	}
 	return strings.Join(words, " ")
 }
@@ -83,9 +105,9 @@ func find(name string) (command, error) {
 		}
 	}
 	if near, ok := nearest(name, all); ok {
-		return command{}, fmt.Errorf("unknown command %s: did you mean %s? (help lists all)", Quote([]byte(name)), near)
+		return command{}, fmt.Errorf("unknown command %s: did you mean %s? (help lists all)", brief([]byte(name)), near)
 	}
-	return command{}, fmt.Errorf("unknown command %s: help lists all", Quote([]byte(name)))
+	return command{}, fmt.Errorf("unknown command %s: help lists all", brief([]byte(name)))
 }
 
 // parse sorts the words behind the name into arguments and flags.

@@ -119,6 +119,17 @@ func unescape(text string) (string, error) {
 
 func isBlank(b byte) bool { return b == ' ' || b == '\t' || b == '\r' || b == '\n' }
 
+// briefBytes is how much of a key a message shows.
+const briefBytes = 60
+
+// brief is Quote for messages: of what is long it shows the beginning and the length.
+func brief(b []byte) string {
+	if len(b) <= briefBytes {
+		return Quote(b)
+	}
+	return fmt.Sprintf("%s... (%d bytes)", Quote(b[:briefBytes]), len(b))
+}
+
 // Quote shows bytes so that they can be typed: as they are if they are plain, with escapes for what cannot be seen,
 // in quotes if there are blanks. Characters beyond ASCII are shown as bytes: what looks equal is equal.
 func Quote(b []byte) string {

@@ -137,6 +137,9 @@ func TestCompletionKnowsCommandsAndTheirFlags(t *testing.T) {
 		"get a":              "",
 		"scan --limit 3 --k": "--keys",
 		"nonsense --":        "",
+		"cf ":                "default lock write",
+		"cf l":               "lock",
+		"cf lock ":           "",
 	} {
 		candidates, _ := complete(line)
 		if got := strings.Join(candidates, " "); got != want {

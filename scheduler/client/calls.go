@@ -121,7 +121,7 @@ func (c *Client) Stores(ctx context.Context) (stores []StoreInfo, err error) {
 // Region returns the region that holds key. False: none is known at present, as after a restart of the scheduler; ask
 // again later. Error: ErrNotBootstrapped.
 func (c *Client) Region(ctx context.Context, key []byte) (RegionInfo, bool, error) {
-	return c.lookup(ctx, fmt.Sprintf("look up the region of key %q", key),
+	return c.lookup(ctx, fmt.Sprintf("look up the region of key %s", quoteKey(key)),
 		func(ctx context.Context, pd pdpb.PDClient, h *pdpb.RequestHeader) (*pdpb.GetRegionResponse, error) {
 			return pd.GetRegion(ctx, &pdpb.GetRegionRequest{Header: h, RegionKey: key})
 		})
@@ -129,7 +129,7 @@ func (c *Client) Region(ctx context.Context, key []byte) (RegionInfo, bool, erro
 
 // PrevRegion returns the region before the one that holds key. False also at the start of the key space.
 func (c *Client) PrevRegion(ctx context.Context, key []byte) (RegionInfo, bool, error) {
-	return c.lookup(ctx, fmt.Sprintf("look up the region before that of key %q", key),
+	return c.lookup(ctx, fmt.Sprintf("look up the region before that of key %s", quoteKey(key)),
 		func(ctx context.Context, pd pdpb.PDClient, h *pdpb.RequestHeader) (*pdpb.GetRegionResponse, error) {
 			return pd.GetPrevRegion(ctx, &pdpb.GetRegionRequest{Header: h, RegionKey: key})
 		})
@@ -210,4 +210,13 @@ func toStoreInfo(m *metapb.Store, stats *pdpb.StoreStats) StoreInfo {
 			RegionCount: stats.GetRegionCount(), Busy: stats.GetIsBusy(),
 		},
 	}
+}
+
+// quoteKey shows a key in an error's text: all of it, or the beginning and the length.
+func quoteKey(key []byte) string {
+	const most = 60
+	if len(key) > most {
+		return fmt.Sprintf("%q... (%d bytes)", key[:most], len(key))
+	}
+	return fmt.Sprintf("%q", key)
 }
