@@ -6,6 +6,10 @@ GOBUILD  = $(GO) build -trimpath
 GOTEST   = $(GO) test -trimpath
 LABS     = ./bin/labs
 
+# A go.work above this folder is not about us.
+export GOWORK = off
+export DIR FROM
+
 .DEFAULT_GOAL := help
 .PHONY: help play test check unit race crash interop bench start mutants variants proof proto labs FORCE
 
@@ -41,7 +45,7 @@ bench: ## throughput, latency and CPU per operation of each layer; our Raft besi
 	cd raft/bench && $(GO) test -trimpath -run '^$$' -bench . ./...
 
 start: labs ## lay out a workspace for a learner: make start DIR=../my-tinykv [FROM=1b]
-	@$(if $(DIR),,echo "say where: make start DIR=../my-tinykv" >&2; exit 1;) $(LABS) start --dir '$(DIR)' $(if $(FROM),--from '$(FROM)')
+	@$(if $(DIR),,echo "say where: make start DIR=../my-tinykv" >&2; exit 1;) $(LABS) start --dir "$$DIR" $(if $(FROM),--from "$$FROM")
 
 project%: labs FORCE ## grade a stage; make project1: all stages of project 1
 	@$(LABS) test $*

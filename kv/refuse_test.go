@@ -126,7 +126,7 @@ func TestADirectoryThatCannotBeTrustedIsRefused(t *testing.T) {
 		name, says string
 		spoil      func(t *testing.T, dir string)
 	}{
-		{"foreign", "it holds engine", func(t *testing.T, dir string) { replace(t, dir, "IDENTITY", nil) }},
+		{"identity lost", "IDENTITY is missing", func(t *testing.T, dir string) { replace(t, dir, "IDENTITY", nil) }},
 		{"newer", "newer version", func(t *testing.T, dir string) { put(t, dir, "IDENTITY", "format = 99\n") }},
 		{"identity cut off", "IDENTITY", func(t *testing.T, dir string) {
 			replace(t, dir, "IDENTITY", func(b []byte) []byte { return b[:len(b)/2] })
@@ -139,6 +139,15 @@ func TestADirectoryThatCannotBeTrustedIsRefused(t *testing.T) {
 		}},
 		{"record of the scheduler flipped", "ids", func(t *testing.T, dir string) {
 			replace(t, dir, "scheduler/ids", func(b []byte) []byte { b[len(b)-2] ^= 1; return b })
+		}},
+		{"ids of the scheduler lost", "ids", func(t *testing.T, dir string) { replace(t, dir, "scheduler/ids", nil) }},
+		{"cluster of the scheduler lost", "cluster", func(t *testing.T, dir string) {
+			replace(t, dir, "scheduler/cluster", nil)
+		}},
+		{"scheduler's records lost", "they are missing", func(t *testing.T, dir string) {
+			if err := os.RemoveAll(filepath.Join(dir, "scheduler")); err != nil {
+				t.Fatal(err)
+			}
 		}},
 		{"manifest cut off", "engine", func(t *testing.T, dir string) {
 			replace(t, dir, "engine/MANIFEST-*", func(b []byte) []byte { return b[:len(b)/2] })

@@ -218,12 +218,27 @@ func (r *running) openStore(db engine.Engine, m *membership) *standalone.Store {
 
 // openRecords opens what the scheduler keeps on disk.
 func (r *running) openRecords(dir *datadir.Dir) (*scheduler.DirStorage, error) {
+	clusterID, err := scheduler.PeekClusterID(dir.Scheduler())
+	if err != nil {
+		return nil, err
+	}
+	if id := dir.Identity(); id.Joined() && id.IDs.ClusterID != clusterID {
+		return nil, fmt.Errorf("the data in %s belongs to cluster %d, the scheduler's records beside it to %s: "+
+			"restore %s from a backup", dir.Engine(), id.IDs.ClusterID, clusterName(clusterID), dir.Scheduler())
+	}
 	records, err := scheduler.OpenDir(dir.Scheduler())
 	if err != nil {
 		return nil, err
 	}
 	r.onClose(func(context.Context) error { return records.Close() })
 	return records, nil
+}
+
+func clusterName(id uint64) string {
+	if id == 0 {
+		return "none (they are missing)"
+	}
+	return fmt.Sprint("cluster ", id)
 }
 
 // broken tells everybody that the engine has failed to write.

@@ -68,18 +68,37 @@ func (d *Dir) create(engine string) (*Dir, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("cannot read the data directory: %w; choose another one", err)
 	}
+	if isMissing(entries) {
+		return nil, fmt.Errorf("%s is missing, without which nobody knows whose data this is: restore it from a backup, "+
+			"or choose another directory (%w)", d.file(identityName), ErrDamaged)
+	}
 	for _, e := range entries {
 		if e.Name() != tempName {
-			return nil, fmt.Errorf("%s is %w, it holds %s: choose another one, or an empty one", d.path, ErrForeign, e.Name())
+			return nil, fmt.Errorf("%s is %w, it holds %s: choose another one, or an empty one",
+				d.path, ErrForeign, e.Name())
 		}
 	}
 	if err := os.MkdirAll(d.path, 0o755); err != nil {
 		return nil, fmt.Errorf("cannot make the data directory: %w; choose another one", err)
 	}
 	if err := d.save(Identity{Engine: engine}); err != nil {
+		if len(entries) == 0 {
+			_ = os.Remove(d.path) // it is as it was, or as good: an empty directory
+		}
 		return nil, err
 	}
 	return d, nil
+}
+
+// isMissing tells whether these are the files of a store that has lost its IDENTITY.
+func isMissing(entries []fs.DirEntry) bool {
+	ours := 0
+	for _, e := range entries {
+		if e.IsDir() && (e.Name() == engineName || e.Name() == schedulerName) {
+			ours++
+		}
+	}
+	return ours == 2
 }
 
 // Identity says what the directory is.
@@ -108,6 +127,7 @@ func (d *Dir) save(id Identity) error {
 		err = syncDir(d.path)
 	}
 	if err != nil {
+		_ = os.Remove(temp) // what could not be written is of no use
 		return fmt.Errorf("cannot write the data directory: %w; see to the disk, or choose another directory", err)
 	}
 	d.identity = id

@@ -154,6 +154,23 @@ func TestEveryCutAndEveryFlippedBitIsNoticed(t *testing.T) {
 	}
 }
 
+func TestALostIdentityIsToldAsSuch(t *testing.T) {
+	path := made(t)
+	write(t, filepath.Join(path, engineName, "000001.log"), "")
+	write(t, filepath.Join(path, schedulerName, "cluster"), "")
+	if err := os.Remove(filepath.Join(path, identityName)); err != nil {
+		t.Fatal(err)
+	}
+	before := fingerprint(t, path)
+	_, err := Open(path, "pebble")
+	if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "IDENTITY is missing") {
+		t.Errorf("got %v, want one line that says that IDENTITY is missing", err)
+	}
+	if fingerprint(t, path) != before {
+		t.Error("the directory was changed")
+	}
+}
+
 func TestAPathBelowAFileIsRefused(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	write(t, file, "content")

@@ -48,7 +48,7 @@ func ParseCF(name string) (CF, error) {
 			return cf, nil
 		}
 	}
-	return 0, fmt.Errorf("%w %q: use one of default, lock, write", ErrUnknownCF, name)
+	return 0, fmt.Errorf("%w %.40q: use one of default, lock, write", ErrUnknownCF, name)
 }
 
 // Errors that every engine answers with. Test with errors.Is; the text around them says what was attempted.

@@ -56,6 +56,16 @@ func OpenDir(dir string) (*DirStorage, error) {
 	return &DirStorage{dir: dir, lock: lock}, nil
 }
 
+// PeekClusterID returns the id of the cluster whose records are in dir, or 0 if there is none yet. It changes nothing, and
+// needs no lock. Errors: those of OpenDir; a record that must be there is missing.
+func PeekClusterID(dir string) (uint64, error) {
+	if err := checkOurs(dir); err != nil {
+		return 0, err
+	}
+	found, err := loadAll(context.Background(), &DirStorage{dir: dir})
+	return found.meta.ClusterID, err
+}
+
 // checkOurs refuses a directory that holds anything a scheduler would not have put there, or a record that cannot be
 // trusted.
 func checkOurs(dir string) error {

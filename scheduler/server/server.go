@@ -79,8 +79,7 @@ func New(opts Options) (*Server, error) {
 		return nil, err
 	}
 	if found.meta.ClusterID == 0 {
-		found.meta.ClusterID = opts.ClusterID
-		if err := save(ctx, opts.Storage, recordCluster, found.meta); err != nil {
+		if found.meta, err = begin(ctx, opts.Storage, opts.ClusterID); err != nil {
 			return nil, fmt.Errorf("cannot begin a new cluster: %w", err)
 		}
 	}

@@ -44,20 +44,20 @@ type boundRecord struct {
 	Bound uint64
 }
 
-// load reads a record into value and leaves value alone if there is none.
-func load(ctx context.Context, s Storage, name string, value any) error {
+// load reads a record into value. If there is none, it says so and leaves value alone.
+func load(ctx context.Context, s Storage, name string, value any) (present bool, err error) {
 	data, err := s.Load(ctx, name)
 	if errors.Is(err, ErrNoRecord) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := json.Unmarshal(data, value); err != nil {
-		return fmt.Errorf("record %q of the scheduler is not understood (%v): another program or version wrote it",
+		return false, fmt.Errorf("record %q of the scheduler is not understood (%v): another program or version wrote it",
 			name, err)
 	}
-	return nil
+	return true, nil
 }
 
 func save(ctx context.Context, s Storage, name string, value any) error {
@@ -75,19 +75,58 @@ type saved struct {
 	timestamp boundRecord
 	ids       boundRecord
 	safePoint boundRecord
+
+	present map[string]bool // by name of the record
 }
 
+// loadAll reads all records. Error: one of them can't be trusted, or one is missing that must have been there.
 func loadAll(ctx context.Context, s Storage) (saved, error) {
-	var found saved
-	for name, value := range map[string]any{
-		recordCluster: &found.meta, recordRegions: &found.regions, recordTimestamp: &found.timestamp,
-		recordIDs: &found.ids, recordSafePoint: &found.safePoint,
+	found := saved{present: map[string]bool{}}
+	for _, r := range []struct {
+		name  string
+		value any
+	}{
+		{recordCluster, &found.meta}, {recordRegions, &found.regions}, {recordTimestamp, &found.timestamp},
+		{recordIDs, &found.ids}, {recordSafePoint, &found.safePoint},
 	} {
-		if err := load(ctx, s, name, value); err != nil {
+		var err error
+		if found.present[r.name], err = load(ctx, s, r.name, r.value); err != nil {
 			return saved{}, err
 		}
 	}
+	if name := found.missing(); name != "" {
+		return saved{}, fmt.Errorf("record %q of the scheduler is missing, and without it numbers would be handed out "+
+			"twice: restore its directory from a backup, or begin a new cluster in an empty one", name)
+	}
 	return found, nil
+}
+
+// missing returns the name of a record that must have been there, or "". Begin writes that of the cluster last, so
+// whoever has it has the others too; and whoever has handed anything out has it.
+func (s saved) missing() string {
+	if !s.present[recordCluster] {
+		if s.ids.Bound > 0 || s.timestamp.Bound > 0 || s.present[recordRegions] || s.present[recordSafePoint] {
+			return recordCluster
+		}
+		return ""
+	}
+	for _, name := range []string{recordTimestamp, recordIDs} {
+		if !s.present[name] {
+			return name
+		}
+	}
+	return ""
+}
+
+// begin makes the records of a new cluster. After a crash in between it is called again.
+func begin(ctx context.Context, s Storage, clusterID uint64) (cluster.Meta, error) {
+	meta := cluster.Meta{ClusterID: clusterID}
+	for _, name := range []string{recordTimestamp, recordIDs} {
+		if err := save(ctx, s, name, boundRecord{}); err != nil {
+			return meta, err
+		}
+	}
+	return meta, save(ctx, s, recordCluster, meta)
 }
 
 // MemStorage forgets everything with the process. For tests and trials.
