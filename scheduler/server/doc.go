@@ -25,6 +25,7 @@
 //
 //  1. What is acknowledged is durable: bootstrap, stores, ids, the bound of timestamps, the safe point. Regions are
 //     not: they are a cache of what the stores know, written within a second.
+//     A record that is missing although it must have been there is damage, and never a new cluster.
 //  2. Every answer carries the cluster's id, which is never 0, and a request with another one is refused. So a client
 //     or store that was configured with the address of the wrong cluster does no harm.
 //  3. Every address that is advertised can be dialled: an address without host or port is refused at the start.
