@@ -10,17 +10,19 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/glamour"
 	"github.com/spf13/cobra"
 
 	"tinykv/labs/course"
 	"tinykv/labs/hint"
+	"tinykv/labs/report"
 	"tinykv/labs/workspace"
 )
 
-// hintColumns is the width to which hints are wrapped on a terminal.
-const hintColumns = 88
+// hintColumns is the width to which hints are wrapped, if the terminal is not narrower.
+const hintColumns = 76
 
 func init() {
 	tier := 0
@@ -101,11 +103,31 @@ func listHints(w io.Writer, stage course.Stage, hints []hint.Hint, seen hint.See
 	var b strings.Builder
 	fmt.Fprintf(&b, "Hints for %s, %s\n\n", stage.ID, stage.Title)
 	for _, h := range hints {
-		fmt.Fprintf(&b, "  %-6s %s  %s\n", h.ID(), dots(seen[h.ID()]), h.Question)
+		const margin = 2 + 6 + 1 + len(hint.Tiers) + 2
+		question := wrap(h.Question, min(hintColumns, report.Columns(w)-4)-margin)
+		fmt.Fprintf(&b, "  %-6s %s  %s\n", h.ID(), dots(seen[h.ID()]),
+			strings.Join(question, "\n"+strings.Repeat(" ", margin)))
 	}
 	fmt.Fprintf(&b, "\nOne of them: go run ./labs hint %s\n", hints[0].ID())
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// wrap breaks a text into lines of at most so many columns, but no word.
+func wrap(text string, columns int) []string {
+	lines := []string{""}
+	for word := range strings.FieldsSeq(text) {
+		last := &lines[len(lines)-1]
+		switch {
+		case *last == "":
+			*last = word
+		case utf8.RuneCountInString(*last)+1+utf8.RuneCountInString(word) <= columns:
+			*last += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+	return lines
 }
 
 // dots shows how many of the tiers were seen.
@@ -147,7 +169,7 @@ func renderMarkdown(w io.Writer, text string) (string, error) {
 	if os.Getenv("NO_COLOR") != "" {
 		style = glamour.WithStandardStyle("notty")
 	}
-	renderer, err := glamour.NewTermRenderer(style, glamour.WithWordWrap(hintColumns))
+	renderer, err := glamour.NewTermRenderer(style, glamour.WithWordWrap(min(hintColumns, report.Columns(w)-4)))
 	if err != nil {
 		return "", fmt.Errorf("prepare the terminal: %w", err)
 	}

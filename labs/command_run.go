@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"tinykv/labs/course"
 	"tinykv/labs/grade"
 	"tinykv/labs/workspace"
 )
@@ -20,14 +19,15 @@ func init() {
 		Long: `Run the graded tests of stages and show the points that each test earns.
 
 Each test runs in a process of its own, so one that hangs or panics costs its own points only. A function that is not
-written yet is told by name and file. The exit status is 0 only if every test passed.`,
+written yet is told by name and file. The exit status is 0 only if every test passed. Without a STAGE the stages that come
+from the reference are left out.`,
 		Example: "  labs test 1a\n  labs test 1a --run TestSnapshot -v\n  labs test 1 --json report.json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			stages, err := course.Select(args...)
+			here, err := workspace.Find(".")
 			if err != nil {
 				return err
 			}
-			here, err := workspace.Find(".")
+			stages, err := chosenStages(here, args)
 			if err != nil {
 				return err
 			}

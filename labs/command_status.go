@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,13 +15,17 @@ import (
 	"tinykv/labs/workspace"
 )
 
-func init() {
-	register(&cobra.Command{
+func init() { register(statusCommand()) }
+
+func statusCommand() *cobra.Command {
+	return &cobra.Command{
 		Use:   "status [STAGE...]",
 		Short: "Show the points of all stages, from the last run of each test",
 		Long: `Show the points of all stages, from the last run of each test. Nothing is built or run.
 
-A stage is marked "files changed since" if one of the Go files that its tests are built from is no longer what it was.`,
+A stage is marked "edited since" if one of the Go files that its tests are built from is no longer
+what it was, and "from the reference" if it is not yours to write: the workspace begins after it, or
+you caught up with it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			stages, err := course.Select(args...)
 			if err != nil {
@@ -35,26 +40,54 @@ A stage is marked "files changed since" if one of the Go files that its tests ar
 				return err
 			}
 			lines := last.Lines(stages, func(s course.Stage) string { return fingerprint(here, s) })
+			given := givenStages(here)
+			report.Give(lines, func(id string) bool { return given[id] })
 			out := cmd.OutOrStdout()
 			if !here.Learner {
 				fmt.Fprintln(out,
-					"This is the reference tree, in which nothing is left to write. For a workspace: make start DIR=../my-tinykv")
+					"This is the reference tree, in which nothing is left to write.\nFor a workspace: make start DIR=../my-tinykv")
 			}
 			if err := report.Board(out, lines); err != nil {
 				return err
 			}
 			for _, s := range stages {
-				if open := grade.Unwritten(here.Root, s); len(open) > 0 {
+				if open := grade.Unwritten(here.Root, s); len(open) > 0 && !given[s.ID] {
 					fmt.Fprintf(out, "not written yet in %s:\n  %s\n", s.ID, strings.Join(open, "\n  "))
 				}
 			}
 			for _, l := range lines {
-				if l.Passed < l.Tests || l.Note != "" {
+				if l.Open() {
 					fmt.Fprintf(out, "next: go run ./labs test %s\n", l.Stage)
 					break
 				}
 			}
 			return nil
 		},
-	})
+	}
+}
+
+// givenStages are the stages that a learner need not write: those before the workspace's first, and those that were
+// caught up with. The reference has none.
+func givenStages(here *workspace.Space) map[string]bool {
+	given := map[string]bool{}
+	if !here.Learner {
+		return given
+	}
+	for _, s := range course.Before(course.Stages(), here.From) {
+		given[s.ID] = true
+	}
+	for _, s := range here.CaughtUp("") {
+		given[s.ID] = true
+	}
+	return given
+}
+
+// chosenStages are the stages that words name; without words all that the learner has to write.
+func chosenStages(here *workspace.Space, words []string) ([]course.Stage, error) {
+	stages, err := course.Select(words...)
+	if err != nil || len(words) > 0 {
+		return stages, err
+	}
+	given := givenStages(here)
+	return slices.DeleteFunc(stages, func(s course.Stage) bool { return given[s.ID] }), nil
 }

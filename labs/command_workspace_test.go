@@ -75,6 +75,11 @@ func TestALearnersDay(t *testing.T) {
 			t.Errorf("catchup: %v\n%s", err, out)
 		}
 		checkOverlay(t, first.Holes[0].File)
+		out, err = typed(t, statusCommand(), "")
+		if err != nil || !strings.Contains(out, "from the reference") || strings.Contains(out, "written yet in "+first.ID) ||
+			!strings.Contains(out, "next: go run ./labs test "+last.ID) {
+			t.Errorf("status after catchup: %v\n%s", err, out)
+		}
 		if changed := snapshot(t).Changes(begin); len(changed) > 0 {
 			t.Errorf("catching up touched %v", changed.Paths())
 		}

@@ -113,7 +113,7 @@ func TestARunIsRememberedAndReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines = last.Lines([]course.Stage{sumStage}, func(s course.Stage) string { return fingerprint(here, s) })
-	if lines[0].Note != "files changed since" {
+	if lines[0].Note != "edited since" {
 		t.Errorf("status after an edit: %+v, want a note that files changed", lines[0])
 	}
 	if r, err = runStages(t.Context(), &out, here, runFlags{jobs: 2},

@@ -18,11 +18,12 @@ import (
 // Line is one stage on a board.
 type Line struct {
 	Stage, Title      string
+	Given             bool // it comes from the reference: there is nothing to earn, unless points were earned before
 	Points, MaxPoints int
 	Passed, Tests     int // tests that passed, and all
 	Duration          time.Duration
 	State             string // "passed", "3 of 8 tests", "does not compile", "not run yet", …
-	Note              string // "files changed since", or empty
+	Note              string // "edited since", or empty
 }
 
 // Lines makes the lines of a report's stages.
@@ -57,8 +58,29 @@ func state(s grade.StageResult) string {
 	return fmt.Sprintf("%d of %d tests", s.PassedTests(), len(s.Tests))
 }
 
-// Board draws a table of stages with a line of sums below. The only error is w's.
-func Board(w io.Writer, lines []Line) error {
+// fromReference is the state of a stage that the learner need not write.
+const fromReference = "from the reference"
+
+// Give marks the lines of the stages that come from the reference.
+func Give(lines []Line, given func(stage string) bool) {
+	for i := range lines {
+		if l := &lines[i]; given(l.Stage) {
+			l.Given, l.State, l.Note = true, fromReference, ""
+		}
+	}
+}
+
+// Open tells whether there is something left to do about the stage: to write, or to test again.
+func (l Line) Open() bool { return !l.Given && (l.Passed < l.Tests || l.Note != "") }
+
+// counts tells whether the line's points belong to the sum.
+func (l Line) counts() bool { return !l.Given || l.Points > 0 }
+
+// Board draws a table of stages with a line of sums below, as wide as w at most: titles that are too long are cut.
+// The only error is w's.
+func Board(w io.Writer, lines []Line) error { return boardWithin(w, lines, Columns(w)) }
+
+func boardWithin(w io.Writer, lines []Line, columns int) error {
 	st := newStyle(w)
 	t := table.New().Border(lipgloss.RoundedBorder()).BorderRow(false).
 		Headers("stage", "", "points", "time", "").
@@ -67,25 +89,67 @@ func Board(w io.Writer, lines []Line) error {
 			switch {
 			case row == table.HeaderRow || row == len(lines):
 				return cell.Bold(true).AlignHorizontal(align(col))
-			case col == 4 && lines[row].Note != "":
-				return cell.Faint(true)
+			case lines[row].Given && col != 1, col == 4 && lines[row].Note != "":
+				return cell.Faint(true).AlignHorizontal(align(col))
 			case col == 2 || col == 4:
 				return cell.Foreground(st.stateColour(lines[row]).GetForeground()).AlignHorizontal(align(col))
 			}
 			return cell.AlignHorizontal(align(col))
 		})
+	rows := boardRows(lines)
+	cutTitles(rows, columns)
+	for _, row := range rows {
+		t.Row(row...)
+	}
+	_, err := fmt.Fprintln(w, t.Render())
+	return err
+}
+
+// boardRows are the cells of the lines, and those of the line of sums.
+func boardRows(lines []Line) [][]string {
+	var rows [][]string
 	points, maxPoints, total := 0, 0, time.Duration(0)
 	for _, l := range lines {
 		note := l.State
 		if l.Note != "" {
 			note += ", " + l.Note
 		}
-		t.Row(l.Stage, l.Title, fmt.Sprintf("%d/%d", l.Points, l.MaxPoints), boardTime(l.Duration), note)
+		if !l.counts() {
+			rows = append(rows, []string{l.Stage, l.Title, "—", "—", note})
+			continue
+		}
+		rows = append(rows, []string{
+			l.Stage, l.Title, fmt.Sprintf("%d/%d", l.Points, l.MaxPoints), boardTime(l.Duration), note,
+		})
 		points, maxPoints, total = points+l.Points, maxPoints+l.MaxPoints, total+l.Duration
 	}
-	t.Row("", "all", fmt.Sprintf("%d/%d", points, maxPoints), boardTime(total), "")
-	_, err := fmt.Fprintln(w, t.Render())
-	return err
+	return append(rows, []string{"", "all", fmt.Sprintf("%d/%d", points, maxPoints), boardTime(total), ""})
+}
+
+// leastTitle is how much of a title stays, however narrow the terminal.
+const leastTitle = 10
+
+// cutTitles shortens the titles so that the table is no wider than columns.
+func cutTitles(rows [][]string, columns int) {
+	widths := []int{len("stage"), 0, len("points"), len("time"), 0}
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], lipgloss.Width(cell))
+		}
+	}
+	room := columns - 1 // the border at the left
+	for i, width := range widths {
+		room -= 3 // a blank before the cell, one behind it, and a border
+		if i != 1 {
+			room -= width
+		}
+	}
+	room = max(room, leastTitle)
+	for _, row := range rows {
+		if title := []rune(row[1]); len(title) > room {
+			row[1] = strings.TrimRight(string(title[:room-1]), " ,:") + "…"
+		}
+	}
 }
 
 func boardTime(d time.Duration) string {

@@ -134,7 +134,7 @@ func (l *Last) Lines(stages []course.Stage, sources func(course.Stage) string) [
 		case known == 0:
 			line.State = "not run yet"
 		case stale:
-			line.Note = "files changed since"
+			line.Note = "edited since"
 		}
 		lines = append(lines, line)
 	}

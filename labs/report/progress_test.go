@@ -148,7 +148,7 @@ func TestTheLastResultsAreRemembered(t *testing.T) {
 		t.Errorf("after a run: %+v, want 5 points, 1 of 6 tests, nothing changed", line)
 	}
 	line = last.Lines(shown, func(course.Stage) string { return "now" })[0]
-	if line.Points != 5 || line.Note != "files changed since" {
+	if line.Points != 5 || line.Note != "edited since" {
 		t.Errorf("after a change: %+v, want 5 points and a note", line)
 	}
 	if !last.Failed("1a", "TestWrong") || last.Failed("1a", "TestRight") || last.Failed("1a", "TestNever") {
@@ -172,7 +172,7 @@ func TestASingleTestDoesNotForgetTheOthers(t *testing.T) {
 	again.Stages[0].Tests[0].Outcome, again.Stages[0].Tests[0].Points = grade.Passed, 4
 	last.Add(again, map[string]string{"1a": "now"}, time.Unix(2, 0))
 	line := last.Lines(shown, func(course.Stage) string { return "now" })[0]
-	if line.Points != 9 || line.Note != "files changed since" {
+	if line.Points != 9 || line.Note != "edited since" {
 		t.Errorf("%+v; want 9 points, some of them of files as they were", line)
 	}
 }

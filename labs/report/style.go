@@ -5,11 +5,13 @@ package report
 import (
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/charmbracelet/lipgloss"
+	"golang.org/x/term"
 
 	"tinykv/labs/grade"
 )
@@ -30,6 +32,22 @@ func newStyle(w io.Writer) style {
 		bad:      r.NewStyle().Foreground(lipgloss.Color("1")),
 		todo:     r.NewStyle().Foreground(lipgloss.Color("3")),
 	}
+}
+
+// plainColumns is the width of whatever is no terminal, or does not tell its width.
+const plainColumns = 80
+
+// Columns is how wide what is written to w should be.
+func Columns(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok {
+		return plainColumns
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || columns <= 0 {
+		return plainColumns
+	}
+	return columns
 }
 
 // mark is the sign before a test: it is readable without colours.
