@@ -12,7 +12,6 @@ import (
 
 	"tinykv/kv/engine"
 	"tinykv/kv/engine/internal/gate"
-	"tinykv/kv/engine/internal/sums"
 )
 
 // Engine implements engine.Engine on a pebble store.
@@ -40,39 +39,68 @@ func Open(dir string, opts Options) (*Engine, error) {
 	if opts.VerifyBytes == 0 {
 		opts.VerifyBytes = defaultVerifyBytes
 	}
+	before, missing := opts.FS.List(dir)
 	lock, err := lockDir(opts.FS, dir)
 	if err != nil {
 		return nil, err
 	}
-	e, err := open(dir, opts, lock)
+	e, fresh, err := open(dir, opts, lock)
 	if err != nil {
 		lock.Close()
+		if fresh {
+			removeNew(opts.FS, dir, before, missing)
+		}
 		return nil, openError(dir, err)
 	}
 	return e, nil
 }
 
-// open is Open with the lock held.
-func open(dir string, opts Options, lock *pebble.Lock) (*Engine, error) {
-	if err := verify(opts, dir, lock); err != nil {
-		return nil, err
+// open is Open with the lock held. fresh tells that there was no store.
+func open(dir string, opts Options, lock *pebble.Lock) (e *Engine, fresh bool, err error) {
+	known, fresh, err := verify(opts, dir, lock)
+	if err != nil {
+		return nil, false, err
 	}
 	// From here on the directory is not what Close left.
-	if err := (sums.Sums{}).Write(vfsDir{opts.FS, dir}); err != nil {
-		return nil, err
-	}
-	f := &fuse{}
-	o := pebbleOptions(f.wrap(opts.FS), opts.Logger, f)
-	o.Lock = lock
-	db, err := pebble.Open(dir, o)
+	n, err := newNote(vfsDir{opts.FS, dir}, known)
 	if err != nil {
-		return nil, err
+		return nil, fresh, err
 	}
-	if err := f.err(); err != nil {
-		f.release()
-		return nil, errors.Join(err, db.Close())
+	e = &Engine{dir: dir, fs: opts.FS, lock: lock}
+	if fresh {
+		// The first log of a new store is of an old form, of which damage can't be told from a torn end. So make the
+		// store, and go on with its second log.
+		if err := e.start(opts, n); err != nil {
+			return nil, fresh, err
+		}
+		e.fuse.release()
+		if err := e.db.Close(); err != nil {
+			return nil, fresh, err
+		}
 	}
-	return &Engine{dir: dir, fs: opts.FS, lock: lock, db: db, fuse: f}, nil
+	if err := e.start(opts, n); err != nil {
+		return nil, fresh, err
+	}
+	if err := n.addOptions(); err != nil {
+		e.fuse.release()
+		return nil, fresh, errors.Join(err, e.db.Close())
+	}
+	return e, fresh, nil
+}
+
+// start lets pebble open the store behind a new fuse.
+func (e *Engine) start(opts Options, n *note) (err error) {
+	e.fuse = &fuse{note: n}
+	o := pebbleOptions(e.fuse.wrap(opts.FS), opts.Logger, e.fuse)
+	o.Lock = e.lock
+	if e.db, err = pebble.Open(e.dir, o); err != nil {
+		return err
+	}
+	if err := e.fuse.err(); err != nil {
+		e.fuse.release()
+		return errors.Join(err, e.db.Close())
+	}
+	return nil
 }
 
 // Write implements engine.Engine. Concurrent writes share a sync.

@@ -28,6 +28,8 @@ import (
 type fuse struct {
 	cause atomic.Pointer[error]
 
+	note *note // may be nil
+
 	closing sync.Once
 	closed  chan struct{} // closed by release; made by wrap
 }
@@ -83,7 +85,7 @@ func (fs *fusedFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File
 	if !fs.blown() {
 		file, err := fs.FS.Create(name, category)
 		if err == nil {
-			return &fusedFile{file, name, fs.fuse}, nil
+			return fs.file(file, name), nil
 		}
 		if err = fs.fuse.hide(name, err); err != nil {
 			return nil, err
@@ -119,14 +121,34 @@ func (fs *fusedFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...v
 }
 
 func (fs *fusedFS) ReuseForWrite(oldName, newName string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	fs.forget(oldName)
 	if !fs.blown() {
 		file, err := fs.FS.ReuseForWrite(oldName, newName, category)
 		if err == nil {
-			return &fusedFile{file, newName, fs.fuse}, nil
+			return fs.file(file, newName), nil
 		}
 		fs.fuse.blow(fmt.Errorf("%s: %w", newName, err))
 	}
 	return fs.shadow.Create(fs.shadowName(newName), category)
+}
+
+// file is a file that was just made.
+func (fs *fusedFS) file(file vfs.File, name string) vfs.File {
+	fused := &fusedFile{file, name, fs.fuse}
+	if base := fs.FS.PathBase(name); fs.fuse.note != nil && isNoted(base) {
+		return &notedFile{File: fused, name: base, fuse: fs.fuse}
+	}
+	return fused
+}
+
+// forget takes a file off the note before it is changed. If that fails the fuse blows, and the file stays.
+func (fs *fusedFS) forget(name string) {
+	if fs.fuse.note == nil || fs.blown() {
+		return
+	}
+	if err := fs.fuse.note.drop(fs.FS.PathBase(name)); err != nil {
+		fs.fuse.blow(fmt.Errorf("%s: %w", name, err))
+	}
 }
 
 func (fs *fusedFS) OpenDir(name string) (vfs.File, error) {
@@ -139,6 +161,7 @@ func (fs *fusedFS) OpenDir(name string) (vfs.File, error) {
 
 // Remove reports its error: a file too many does no harm.
 func (fs *fusedFS) Remove(name string) error {
+	fs.forget(name)
 	if fs.blown() {
 		return nil
 	}

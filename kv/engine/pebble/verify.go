@@ -40,36 +40,45 @@ func lockDir(fsys vfs.FS, dir string) (*pebble.Lock, error) {
 }
 
 // verify checks the directory. Of a store that was closed, every file must be as Close left it. After a crash the
-// manifest, the log and the tables are checked as far as their own checksums go.
-func verify(opts Options, dir string, lock *pebble.Lock) error {
+// files must begin with what the note says, and beyond that the manifest, the log and the tables are checked as far
+// as their own checksums go. known are the sums that were right; fresh tells that there is no store yet.
+func verify(opts Options, dir string, lock *pebble.Lock) (known sums.Sums, fresh bool, err error) {
 	d := vfsDir{opts.FS, dir}
 	s, err := sums.Read(d)
 	if err != nil {
-		return err
-	}
-	if err := s.Check(d, opts.VerifyBytes); err != nil {
-		return err
+		return s, false, err
 	}
 	if s.Clean {
-		return nil
+		return s, false, s.Check(d, opts.VerifyBytes)
 	}
 	desc, err := pebble.Peek(dir, opts.FS)
 	if err != nil {
-		return err
+		return s, false, err
 	}
 	if !desc.Exists {
-		return verifyFresh(opts.FS, dir)
+		return sums.Sums{}, true, verifyFresh(d)
+	}
+	if !s.Found {
+		return s, false, fmt.Errorf("%w: %s is missing", engine.ErrCorrupt, d.Path(sums.Name))
+	}
+	if err := s.Check(d, opts.VerifyBytes); err != nil {
+		return s, false, err
 	}
 	if err := verifyManifest(d, opts.FS.PathBase(desc.ManifestFilename)); err != nil {
-		return err
+		return s, false, err
 	}
 	if err := verifyLogs(d); err != nil {
-		return err
+		return s, false, err
 	}
+	return s, false, verifyOpened(opts, d, lock)
+}
+
+// verifyOpened lets pebble open the store, which changes nothing, and reads its tables.
+func verifyOpened(opts Options, d vfsDir, lock *pebble.Lock) error {
 	f := &fuse{}
 	o := pebbleOptions(opts.FS, opts.Logger, f)
 	o.ReadOnly, o.Lock = true, lock
-	db, err := pebble.Open(dir, o)
+	db, err := pebble.Open(d.path, o)
 	if err != nil {
 		return err
 	}
@@ -77,18 +86,40 @@ func verify(opts Options, dir string, lock *pebble.Lock) error {
 	return errors.Join(err, db.Close(), f.err())
 }
 
-// verifyFresh checks that a directory without a manifest is none that lost it.
-func verifyFresh(fsys vfs.FS, dir string) error {
-	names, err := fsys.List(dir)
+// verifyFresh checks that a directory in which no manifest is marked as the current one has none that lost its mark.
+// A first open that was cut short may have left a manifest, but no tables, and no log with a record.
+func verifyFresh(d vfsDir) error {
+	names, err := d.fs.List(d.path)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		if isTable(name) {
-			return fmt.Errorf("%w: there are tables, but no manifest", engine.ErrCorrupt)
+		size, err := d.Size(name)
+		if err != nil {
+			return err
+		}
+		if isTable(name) || strings.HasSuffix(name, ".log") && size > 0 {
+			return fmt.Errorf("%w: there is %s, but no %s", engine.ErrCorrupt, d.Path(name),
+				d.Path("marker.manifest.*"))
 		}
 	}
 	return nil
+}
+
+// removeNew removes what a first open made that failed: on a full disk, nothing should be left that fills it more.
+func removeNew(fsys vfs.FS, dir string, before []string, missing error) {
+	names, err := fsys.List(dir)
+	if err != nil {
+		return
+	}
+	for _, name := range names {
+		if !slices.Contains(before, name) {
+			_ = fsys.Remove(fsys.PathJoin(dir, name)) // the error of the open says more
+		}
+	}
+	if missing != nil {
+		_ = fsys.Remove(dir)
+	}
 }
 
 // verifyTables reads tables to check their blocks, up to a budget of bytes; pebble checks every block when it reads
@@ -135,7 +166,7 @@ func writeSums(fsys vfs.FS, dir string) error {
 	}
 	all := sums.Sums{Clean: true}
 	for _, name := range names {
-		if name == sums.Name || name == "LOCK" {
+		if name == sums.Name || name == sums.Name+".new" || name == "LOCK" {
 			continue
 		}
 		if err := all.Add(d, name, sums.Sums{}); err != nil {
@@ -147,24 +178,33 @@ func writeSums(fsys vfs.FS, dir string) error {
 
 // damageWords are how pebble speaks of damage where it does not mark its error as a corruption.
 var damageWords = regexp.MustCompile("size mismatch|file does not exist|no such file|unknown to the objstorage|" +
-	"manifest|corrupt|invalid|checksum")
+	"manifest|corrupt|invalid|checksum|not pristine")
 
-// replaying is how pebble names, in the details of an error only, the log that it could not read.
-var replaying = regexp.MustCompile(`replaying wal (\d+)`)
+// How pebble names files in errors without saying their path: a log only in the details, a table by its number.
+var (
+	replaying = regexp.MustCompile(`replaying wal (\d+)`)
+	ofTable   = regexp.MustCompile(`file (\d+) \(type sstable\)`)
+)
 
-// openError says in one line why dir can't be opened.
+// openError says in one line why dir can't be opened, and what to do if it is damaged.
 func openError(dir string, err error) error {
 	text := strings.Join(strings.Fields(err.Error()), " ")
-	if log := replaying.FindStringSubmatch(fmt.Sprintf("%+v", err)); log != nil {
-		text = log[1] + ".log: " + text
-	}
 	switch {
 	case errors.Is(err, engine.ErrCorrupt):
+		return fmt.Errorf("open %s: %w; %s", dir, err, sums.Advice(dir))
+	case !pebble.IsCorruptionError(err) && !damageWords.MatchString(text) || errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("open %s: %w", dir, err)
-	case pebble.IsCorruptionError(err), damageWords.MatchString(text) && !errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("open %s: %w: %s", dir, engine.ErrCorrupt, text)
 	}
-	return fmt.Errorf("open %s: %w", dir, err)
+	if log := replaying.FindStringSubmatch(fmt.Sprintf("%+v", err)); log != nil {
+		text = dir + "/" + log[1] + ".log: " + text
+	} else if table := ofTable.FindStringSubmatch(text); table != nil {
+		text = dir + "/" + table[1] + ".sst: " + text
+	} else if strings.Contains(text, "not pristine") {
+		text = dir + "/marker.format-version.* is missing: " + text
+	} else if strings.Contains(text, "key=value") {
+		text = dir + "/OPTIONS-*: " + text
+	}
+	return fmt.Errorf("open %s: %w: %s; %s", dir, engine.ErrCorrupt, text, sums.Advice(dir))
 }
 
 // vfsDir is a directory for package sums.
