@@ -66,7 +66,11 @@ func play(ctx context.Context, engine string, t terminal, asJSON bool) (err erro
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
-	server, err := startServer(ctx, playOptions(dir, engine, t.err))
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	options := playOptions(dir, engine, t.err)
+	options.onFailure = cancel // without its server the shell is of no use
+	server, err := startServer(ctx, options)
 	if err != nil {
 		return err
 	}
@@ -81,15 +85,6 @@ func play(ctx context.Context, engine string, t terminal, asJSON bool) (err erro
 	}
 	defer c.Close()
 
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go func() {
-		select {
-		case err := <-server.failed:
-			cancel(err) // without its server the shell is of no use
-		case <-ctx.Done():
-		}
-	}()
 	if t.interactive() {
 		fmt.Fprintf(t.out, playGreeting, server.schedulerAddr)
 	}

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/status"
 
 	"tinykv/kv/datadir"
 	"tinykv/kv/engine"
@@ -38,6 +39,7 @@ type serveOptions struct {
 	advertiseHost                   string        // "": the hosts of the addresses
 	sweepInterval                   time.Duration // 0: expired pairs stay on disk
 	log                             *slog.Logger  // nil: nothing is logged
+	onFailure                       func(error)   // is told at once when running.failed gets an error; may be nil
 }
 
 // running is a server that serves.
@@ -45,6 +47,7 @@ type running struct {
 	storeAddr, schedulerAddr, statusAddr string // as clients dial them
 	clusterID                            uint64
 	failed                               chan error // gets an error if a part of the server ended by itself
+	onFailure                            func(error)
 
 	log     *slog.Logger
 	metrics *metrics
@@ -61,7 +64,7 @@ func startServer(ctx context.Context, o serveOptions) (_ *running, err error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	r := &running{log: o.log, failed: make(chan error, 3), metrics: newMetrics(), health: health.NewServer()}
+	r := &running{log: o.log, onFailure: o.onFailure, failed: make(chan error, 3), metrics: newMetrics(), health: health.NewServer()}
 	defer func() {
 		if err != nil {
 			limit, cancel := context.WithTimeout(context.Background(), stopLimit)
@@ -153,6 +156,9 @@ func (r *running) fail(err error) {
 	select {
 	case r.failed <- err:
 	default:
+	}
+	if r.onFailure != nil {
+		r.onFailure(err)
 	}
 }
 
@@ -266,7 +272,10 @@ func (r *running) startScheduler(records *scheduler.DirStorage, lis net.Listener
 
 // startService answers clients of the store.
 func (r *running) startService(store server.Storage, lis net.Listener) *server.Server {
-	service := server.New(store, server.Options{Logger: r.log, Metrics: r.metrics.requests})
+	service := server.New(store, server.Options{
+		Logger: r.log, Metrics: r.metrics.requests,
+		Unwritten: func(err error) { r.fail(errors.New(status.Convert(err).Message())) },
+	})
 	g := grpc.NewServer(append(service.GRPCOptions(), grpc.WaitForHandlers(true))...)
 	service.Register(g)
 	r.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -290,11 +289,32 @@ func TestCallsThatNobodyHasWrittenAreUnimplemented(t *testing.T) {
 
 func TestBrokenInvariantIsNamedAndEndsTheProcess(t *testing.T) {
 	storage, _ := newPlain(t)
-	server := New(storage, Options{})
-	defer func() {
-		if cause := recover(); cause == nil || !strings.Contains(fmt.Sprint(cause), "invariant 7") {
-			t.Errorf("recovered %v, want the panic of the handler", cause)
+	unwanted := func(err error) { t.Errorf("taken for a function that is not written yet: %v", err) }
+	for broken, server := range map[string]*Server{
+		"invariant 7 is broken":      New(storage, Options{Unwritten: unwanted}),
+		"x: Get is yours to write":   New(storage, Options{}), // nobody wants to know
+		"Get is yours to write, too": New(storage, Options{Unwritten: unwanted}),
+	} {
+		func() {
+			defer func() {
+				if cause := recover(); cause == nil || fmt.Sprint(cause) != broken {
+					t.Errorf("recovered %v, want the panic of the handler: %s", cause, broken)
+				}
+			}()
+			server.serve(t.Context(), "RawGet", func(context.Context) (any, error) { panic(broken) })
+		}()
+	}
+}
+
+func TestAFunctionThatIsNotWrittenYetIsNamed(t *testing.T) {
+	storage, _ := newPlain(t)
+	var told error
+	server := New(storage, Options{Unwritten: func(err error) { told = err }})
+	for _, text := range []string{"x: Server.write is yours to write", "Server.write is yours to write"} {
+		_, err := server.serve(t.Context(), "RawPut", func(context.Context) (any, error) { panic(text) })
+		if status.Code(err) != codes.Unimplemented || !errors.Is(told, err) ||
+			status.Convert(err).Message() != "RawPut met a hole: Server.write is yours to write" {
+			t.Errorf("%s: answered %v, told %v", text, err, told)
 		}
-	}()
-	server.serve(t.Context(), "RawGet", func(context.Context) (any, error) { panic("invariant 7 is broken") })
+	}
 }

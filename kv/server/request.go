@@ -27,16 +27,20 @@ func (s *Server) serve(ctx context.Context, method string, h handler) (resp any,
 	}
 	s.metrics.running.Inc()
 	defer s.metrics.running.Dec()
-	defer s.name(method)
+	defer s.name(method, &err)
 	resp, err = h(ctx)
 	s.metrics.answered(method, time.Since(start), resp, err)
 	return resp, err
 }
 
 // name logs which request met a panic, and lets the panic end the process: an invariant of ours is broken, so nothing
-// in memory can be trusted any more, and what is on disk can.
-func (s *Server) name(method string) {
+// in memory can be trusted any more, and what is on disk can. A function that is not written yet (see unwritten) breaks
+// nothing: it becomes the error of the request, if somebody wants to know of it.
+func (s *Server) name(method string, err *error) {
 	if cause := recover(); cause != nil {
+		if *err = s.unwritten(method, cause); *err != nil {
+			return
+		}
 		s.log.Error("a request broke an invariant, the process ends", "method", method, "panic", cause,
 			"stack", string(debug.Stack()))
 		panic(cause)

@@ -22,6 +22,9 @@ type Options struct {
 	Logger      *slog.Logger     // nil: nothing is logged
 	Metrics     *Metrics         // nil: nothing is counted
 	MaxRequests int              // requests at once in the process, more are told that the store is busy; 0: 4096
+	// Unwritten is told when a request met a function that has no body yet but panics: who runs the server should end
+	// it then, since what the request held it may hold for ever. nil: that panic ends the process like any other.
+	Unwritten func(error)
 }
 
 const (
@@ -39,6 +42,7 @@ type Server struct {
 	log     *slog.Logger
 	metrics *Metrics
 	room    chan struct{} // one element for each request in progress
+	notice  func(error)   // Options.Unwritten
 	budget  *budget       // of the memory that answers hold
 
 	stopOnce sync.Once
@@ -53,6 +57,7 @@ func New(storage Storage, options Options) *Server {
 		clock:    options.Now,
 		log:      options.Logger,
 		metrics:  options.Metrics,
+		notice:   options.Unwritten,
 		budget:   newBudget(answerBudget),
 		stopping: make(chan struct{}),
 	}
