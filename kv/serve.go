@@ -66,6 +66,13 @@ func startServer(ctx context.Context, o serveOptions) (_ *running, err error) {
 	}
 	r := &running{log: o.log, onFailure: o.onFailure, failed: make(chan error, 3), metrics: newMetrics(), health: health.NewServer()}
 	defer func() {
+		if cause := recover(); cause != nil {
+			text, ok := server.Unwritten(cause)
+			if !ok {
+				panic(cause)
+			}
+			err = fmt.Errorf("the start met a hole: %s", text)
+		}
 		if err != nil {
 			limit, cancel := context.WithTimeout(context.Background(), stopLimit)
 			defer cancel()
