@@ -54,6 +54,7 @@ func (e *Engine) commit(batches []*engine.Batch) error {
 		return e.fail(errors.Join(errSwallowed, err))
 	}
 	e.sequence++
+	e.noteTables()
 	return nil
 }
 

@@ -29,7 +29,8 @@ type Engine struct {
 	db            *badger.DB
 	log           *slog.Logger
 	commitTimeout time.Duration
-	tables        sums.Sums // of the tables that were there when it was opened
+	tables        sums.Sums  // of the tables, as far as they are noted on disk
+	notes         tableNotes // used by the one goroutine that commits
 	gate          gate.Gate
 	group         group
 	cause         atomic.Pointer[error] // why the engine is failed, if it is

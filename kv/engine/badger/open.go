@@ -9,6 +9,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/Connor1996/badger"
@@ -65,6 +68,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	before, missing := os.ReadDir(dir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open %s: can't make the directory: %w", dir, err)
 	}
@@ -72,21 +76,44 @@ func Open(dir string, opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := open(dir, opts)
+	e, fresh, err := open(dir, opts)
 	if err != nil {
+		if fresh {
+			removeNew(dir, before, missing)
+		}
 		lock.Close()
+		if errors.Is(err, engine.ErrCorrupt) {
+			return nil, fmt.Errorf("open %s: %w; %s", dir, err, sums.Advice(dir))
+		}
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
 	e.lock = lock
 	return e, nil
 }
 
-// open is Open with the lock held and the directory there.
-func open(dir string, opts Options) (*Engine, error) {
+// removeNew removes what a first open made that failed: on a full disk, nothing should be left that fills it more.
+func removeNew(dir string, before []os.DirEntry, missing error) {
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, entry := range names {
+		same := func(b os.DirEntry) bool { return b.Name() == entry.Name() }
+		if !slices.ContainsFunc(before, same) {
+			_ = os.Remove(filepath.Join(dir, entry.Name())) // the error of the open says more
+		}
+	}
+	if missing != nil {
+		_ = os.Remove(dir)
+	}
+}
+
+// open is Open with the lock held and the directory there. fresh tells that there was no store.
+func open(dir string, opts Options) (e *Engine, fresh bool, err error) {
 	if opts.VerifyBytes == 0 {
 		opts.VerifyBytes = defaultVerifyBytes
 	}
-	tables, err := verify(dir, opts.VerifyBytes)
+	tables, fresh, err := verify(dir, opts.VerifyBytes)
 	if err == nil {
 		err = tables.Write(sums.OSDir(dir)) // from here on the directory is not what Close left
 	}
@@ -94,16 +121,27 @@ func open(dir string, opts Options) (*Engine, error) {
 		err = growLog(dir)
 	}
 	if err != nil {
-		return nil, err
+		return nil, fresh, err
 	}
-	db, err := badger.Open(badgerOptions(dir, opts))
+	db, err := openBadger(badgerOptions(dir, opts))
 	log.SetLevelByString("fatal") // badger logs errors that we report as values; its Open sets the level to warnings
 	if err != nil {
-		return nil, err
+		return nil, fresh, err
 	}
-	e := &Engine{dir: dir, db: db, tables: tables, log: opts.Logger, commitTimeout: defaultCommitTimeout}
+	e = &Engine{dir: dir, db: db, tables: tables, log: opts.Logger, commitTimeout: defaultCommitTimeout}
 	if e.sequence, err = readSequence(db); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, fresh, errors.Join(err, db.Close())
 	}
-	return e, nil
+	return e, fresh, nil
+}
+
+// openBadger is badger.Open, which panics on damage that no check has found.
+func openBadger(o badger.Options) (db *badger.DB, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			text := strings.Join(strings.Fields(fmt.Sprint(p)), " ")
+			db, err = nil, fmt.Errorf("%w: badger can't read %s: %s", engine.ErrCorrupt, o.Dir, text)
+		}
+	}()
+	return badger.Open(o)
 }

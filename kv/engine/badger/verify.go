@@ -24,48 +24,73 @@ import (
 )
 
 // verify checks the directory and returns the sums of the tables that are in use: what is true while the store is
-// open. Tables that were written since it was opened last, and not closed with, are taken as they are.
-func verify(dir string, budget int64) (tables sums.Sums, err error) {
+// open; fresh tells that there is no store yet. Of tables that were written after the sums were noted last, at
+// least the form is checked.
+func verify(dir string, budget int64) (tables sums.Sums, fresh bool, err error) {
 	d := sums.OSDir(dir)
 	s, err := sums.Read(d)
 	if err != nil {
-		return tables, err
+		return tables, false, err
 	}
 	if s.Clean { // before anything is believed that the manifest says
 		if err := s.Check(d, budget); err != nil {
-			return tables, err
+			return tables, false, err
 		}
 	}
+	if err := verifyBlobLog(d); err != nil {
+		return tables, false, err
+	}
 	m, err := verifyManifest(dir)
-	if err != nil || m == nil {
-		return tables, err
+	if err != nil {
+		return tables, false, err
+	}
+	if m == nil {
+		return tables, true, verifyFresh(d)
+	}
+	if !s.Found {
+		return tables, false, fmt.Errorf("%w: %s is missing", engine.ErrCorrupt, d.Path(sums.Name))
 	}
 	inUse := tablesOf(m)
 	if !s.Clean {
 		// Badger empties a table before it removes it. So one that is damaged, but not in use, is the trace of a crash.
 		s = s.Only(func(name string) bool { return inUse[name] })
 		if err := s.Check(d, budget); err != nil {
-			return tables, err
+			return tables, false, err
 		}
 	}
 	for name := range inUse {
 		if size, err := d.Size(name); err != nil || size == 0 {
-			return tables, fmt.Errorf("%w: table %s is missing or empty", engine.ErrCorrupt, d.Path(name))
+			return tables, false, fmt.Errorf("%w: table %s is missing or empty", engine.ErrCorrupt, d.Path(name))
+		}
+		if !s.Has(name) {
+			if err := verifyTable(d.Path(name)); err != nil {
+				return tables, false, fmt.Errorf("%w: table %s: %v", engine.ErrCorrupt, d.Path(name), err)
+			}
 		}
 		if err := tables.Add(d, name, s); err != nil {
-			return tables, err
+			return tables, false, err
 		}
 	}
 	if s.Clean {
-		return tables, nil
+		return tables, false, nil
 	}
 	if m.Head != nil {
-		return tables, verifyLogs(dir, m.Head.LogID, m.Head.LogOffset)
+		return tables, false, verifyLogs(dir, m.Head.LogID, m.Head.LogOffset)
 	}
 	if logs, _ := filepath.Glob(d.Path("*.vlog")); len(logs) == 0 && len(inUse) == 0 {
-		return tables, nil // the crash came while the store was being made
+		return tables, false, nil // the crash came while the store was being made
 	}
-	return tables, verifyLogs(dir, 0, 0)
+	return tables, false, verifyLogs(dir, 0, 0)
+}
+
+// verifyFresh checks that a directory without a manifest is none that lost it.
+func verifyFresh(d sums.OSDir) error {
+	for _, pattern := range []string{"*.sst", "*.vlog"} {
+		if files, _ := filepath.Glob(d.Path(pattern)); len(files) > 0 {
+			return fmt.Errorf("%w: %s is missing", engine.ErrCorrupt, d.Path(badger.ManifestFilename))
+		}
+	}
+	return nil
 }
 
 // tablesOf names the tables that a manifest says are in use.
@@ -117,9 +142,6 @@ func verifyManifest(dir string) (*badger.Manifest, error) {
 	path := filepath.Join(dir, badger.ManifestFilename)
 	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if tables, _ := filepath.Glob(filepath.Join(dir, "*.sst")); len(tables) > 0 {
-			return nil, fmt.Errorf("%w: %s is missing", engine.ErrCorrupt, path)
-		}
 		return nil, nil
 	}
 	if err != nil {
