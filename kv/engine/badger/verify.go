@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 
 	"github.com/Connor1996/badger"
+	"github.com/Connor1996/badger/protos"
 	"github.com/Connor1996/badger/table"
 	"golang.org/x/sys/unix"
 
@@ -53,6 +54,17 @@ func verify(dir string, budget int64) (tables sums.Sums, fresh bool, err error) 
 	inUse := tablesOf(m)
 	if !s.Clean {
 		// Badger empties a table before it removes it. So one that is damaged, but not in use, is the trace of a crash.
+		// But the manifest must know of it: else its end was cut off.
+		mentioned, err := tablesMentioned(dir)
+		if err != nil {
+			return tables, false, err
+		}
+		for _, name := range s.Names() {
+			if size, err := d.Size(name); err == nil && size > 0 && !mentioned[name] {
+				return tables, false, fmt.Errorf("%w: %s does not know of table %s: it was cut off",
+					engine.ErrCorrupt, d.Path(badger.ManifestFilename), name)
+			}
+		}
 		s = s.Only(func(name string) bool { return inUse[name] })
 		if err := s.Check(d, budget); err != nil {
 			return tables, false, err
@@ -102,6 +114,30 @@ func tablesOf(m *badger.Manifest) map[string]bool {
 	return names
 }
 
+// tablesMentioned names the tables that a manifest says were made, or removed.
+func tablesMentioned(dir string) (map[string]bool, error) {
+	content, err := os.ReadFile(filepath.Join(dir, badger.ManifestFilename))
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]bool{}
+	for at := manifestHeader; at+manifestHeader <= len(content); {
+		end, ok := manifestRecord(content, at)
+		if !ok {
+			break
+		}
+		var record protos.ManifestChangeSet
+		if err := record.Unmarshal(content[at+manifestHeader : end]); err != nil {
+			break
+		}
+		for _, change := range record.Changes {
+			names[table.IDToFilename(change.Id)] = true
+		}
+		at = end
+	}
+	return names, nil
+}
+
 // writeSums notes all files of a store that was just closed; tables whose sums are known are not read again. Tables
 // that are not in use any more, which badger leaves behind at Close, are removed.
 func writeSums(dir string, known sums.Sums) error {
@@ -135,6 +171,8 @@ func writeSums(dir string, known sums.Sums) error {
 	return all.Write(d)
 }
 
+const manifestHeader = 8 // of the file: magic; of a record: length u32, crc32c u32, big-endian
+
 // verifyManifest reads the MANIFEST as badger does. Badger takes a bad record for the torn end, cuts off what
 // follows, and then deletes the tables that are not named any more; so a good record behind a bad one is
 // engine.ErrCorrupt here. Without a MANIFEST the answer is nil: there is no store yet.
@@ -152,14 +190,13 @@ func verifyManifest(dir string) (*badger.Manifest, error) {
 		return nil, err
 	}
 	defer f.Close()
-	const recordHeader = 8 // length u32, crc32c u32, big-endian
-	for at := recordHeader; at+recordHeader <= len(content); {
+	for at := manifestHeader; at+manifestHeader <= len(content); {
 		if end, ok := manifestRecord(content, at); ok {
 			at = end
 			continue
 		}
-		for later := at + 1; later+recordHeader < len(content); later++ {
-			if end, ok := manifestRecord(content, later); ok && end > later+recordHeader {
+		for later := at + 1; later+manifestHeader < len(content); later++ {
+			if end, ok := manifestRecord(content, later); ok && end > later+manifestHeader {
 				return nil, fmt.Errorf("%w: %s has a bad record at byte %d", engine.ErrCorrupt, path, at)
 			}
 		}

@@ -118,7 +118,7 @@ func (s Sums) Write(dir Dir) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s%s\n", header, state)
-	for _, name := range s.names() {
+	for _, name := range s.Names() {
 		f, plus := s.files[name], ""
 		if f.grows {
 			plus = "+"
@@ -135,7 +135,7 @@ func sumLine(body string) string {
 // Check compares the listed files with those of dir. Sizes are always compared, contents up to a budget of bytes.
 // Error: engine.ErrCorrupt with the path of the file.
 func (s Sums) Check(dir Dir, budget int64) error {
-	for _, name := range s.names() {
+	for _, name := range s.Names() {
 		want := s.files[name]
 		size, err := dir.Size(name)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -203,7 +203,8 @@ func (s *Sums) put(name string, f file) {
 	s.files[name] = f
 }
 
-func (s Sums) names() []string { return slices.Sorted(maps.Keys(s.files)) }
+// Names lists the files.
+func (s Sums) Names() []string { return slices.Sorted(maps.Keys(s.files)) }
 
 // sum reads the first bytes of a file, at most limit.
 func sum(dir Dir, name string, limit int64) (file, error) {
