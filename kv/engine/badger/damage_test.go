@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"tinykv/kv/engine"
 	"tinykv/kv/engine/badger"
@@ -28,6 +29,10 @@ func TestDamageIsToldFromATornLog(t *testing.T) {
 
 func TestCutFilesAreRefusedAfterACrash(t *testing.T) {
 	enginetest.CutAfterCrash(t, openDir, "*.vlog", "")
+}
+
+func TestRemovedLogIsMissed(t *testing.T) {
+	enginetest.RemovedLog(t, openDir, "000000.vlog", 1100*time.Millisecond)
 }
 
 // TestTableWithoutASumIsChecked damages tables as if a crash had come before their sums were noted.

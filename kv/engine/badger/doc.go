@@ -16,9 +16,10 @@
 //   - Behind a failed write the next Commit waits for ever: a watchdog ends the wait, and the engine is
 //     engine.ErrFailed.
 //   - A point get in an old snapshot can miss a key that is there: reads of snapshots go through an iterator.
-//   - Tables have no checksums: every value carries one, and Close leaves sums of all files for Open to check.
+//   - Tables have no checksums: every value carries one, Close leaves sums of all files for Open to check, and sums of
+//     new tables are noted while the store is open.
 //   - A damaged table ends the process at Open, a damaged manifest deletes tables: everything is checked before
-//     badger sees it.
+//     badger sees it, of a table without a sum at least the form.
 //   - An error is dropped when the log's buffer overflows: the buffer holds the largest transaction.
 //   - An entry that was handed over is changed: none is used twice.
 //   - A transaction that syncs not is torn by a loss of power, as a memory table may be flushed in its midst: every
@@ -30,5 +31,7 @@
 //
 // What it leaves out: a range delete that is cheaper than deleting each key; one that covers more keys than a batch
 // may hold is engine.ErrTooLarge, and must be made in parts. An estimate of sizes that is cheaper than a walk.
-// After a crash, checksums of tables that were written since the store was opened last.
+// After a crash, checksums of tables that were made in the last second or since the last write; and a notice that the
+// newest log is gone or empty, if the process died within a second of its beginning. Damage in the last transaction
+// of the log is taken for a torn end.
 package badger

@@ -88,7 +88,7 @@ func (it *iterator) Prev() bool {
 
 // seekGE moves to the first pair whose encoded key is >= key, with the forward iterator, which it makes if there is
 // none yet. A key below lower counts as lower. The last word has land. It returns whether the iterator stands on a
-// pair; a stopped one never does.
+// pair; a stopped one never does. It does not hold s.mu: nobody may move an iterator while its snapshot is closed.
 func (it *iterator) seekGE(key []byte) bool {
 	if it.at == stopped {
 		return false

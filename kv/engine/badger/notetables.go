@@ -1,12 +1,18 @@
 //go:build cgo
 
-// Sums of new tables are noted while the store is open, so that after a crash nearly all tables can be checked.
+// Sums of new tables are noted while the store is open, so that after a crash nearly all tables can be checked. And
+// what the newest log begins with, so that it can't be removed or emptied unseen.
 
 package badger
 
 import (
+	"bytes"
+	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/Connor1996/badger"
@@ -31,18 +37,52 @@ func (e *Engine) noteTables() {
 	}
 	e.notes.looked = time.Now()
 	info, err := os.Stat(filepath.Join(e.dir, badger.ManifestFilename))
-	if err != nil || info.Size() == e.notes.manifest {
+	if err != nil {
+		return
+	}
+	d, log := sums.OSDir(e.dir), newestLog(e.dir)
+	if info.Size() == e.notes.manifest && e.tables.Has(log) {
 		return
 	}
 	m, err := verifyManifest(e.dir)
 	if err != nil || m == nil {
 		return
 	}
-	d, tables := sums.OSDir(e.dir), sums.Sums{}
+	var tables sums.Sums
 	for name := range tablesOf(m) {
 		_ = tables.Add(d, name, e.tables) // one that was just removed has an error, and is not in use after a crash
+	}
+	for _, name := range e.tables.Names() {
+		if isLog(name) {
+			_ = tables.Add(d, name, e.tables)
+		}
+	}
+	if content, err := os.ReadFile(d.Path(log)); err == nil {
+		content = bytes.TrimRight(content, "\x00") // the rest is preallocated; no write is under way
+		tables.Begin(log, crc32.Checksum(content, castagnoli), int64(len(content)))
 	}
 	if tables.Write(d) == nil {
 		e.tables, e.notes.manifest = tables, info.Size()
 	}
+}
+
+func isLog(name string) bool { return strings.HasSuffix(name, ".vlog") }
+
+// newestLog names the log that is being written.
+func newestLog(dir string) string {
+	logs, _ := filepath.Glob(filepath.Join(dir, "*.vlog"))
+	if len(logs) == 0 {
+		return ""
+	}
+	return filepath.Base(slices.Max(logs))
+}
+
+// needsLog tells whether a log is replayed when the store is opened; older ones badger removes.
+func needsLog(m *badger.Manifest, name string) bool {
+	var first, number uint32
+	if m.Head != nil {
+		first = m.Head.LogID
+	}
+	_, err := fmt.Sscanf(name, "%d.vlog", &number)
+	return isLog(name) && err == nil && number >= first
 }

@@ -60,12 +60,12 @@ func verify(dir string, budget int64) (tables sums.Sums, fresh bool, err error) 
 			return tables, false, err
 		}
 		for _, name := range s.Names() {
-			if size, err := d.Size(name); err == nil && size > 0 && !mentioned[name] {
+			if size, err := d.Size(name); err == nil && size > 0 && !isLog(name) && !mentioned[name] {
 				return tables, false, fmt.Errorf("%w: %s does not know of table %s: it was cut off",
 					engine.ErrCorrupt, d.Path(badger.ManifestFilename), name)
 			}
 		}
-		s = s.Only(func(name string) bool { return inUse[name] })
+		s = s.Only(func(name string) bool { return inUse[name] || needsLog(m, name) })
 		if err := s.Check(d, budget); err != nil {
 			return tables, false, err
 		}
@@ -85,6 +85,13 @@ func verify(dir string, budget int64) (tables sums.Sums, fresh bool, err error) 
 	}
 	if s.Clean {
 		return tables, false, nil
+	}
+	for _, name := range s.Names() {
+		if isLog(name) {
+			if err := tables.Add(d, name, s); err != nil {
+				return tables, false, err
+			}
+		}
 	}
 	if m.Head != nil {
 		return tables, false, verifyLogs(dir, m.Head.LogID, m.Head.LogOffset)

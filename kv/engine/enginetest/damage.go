@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"tinykv/kv/engine"
 )
@@ -141,6 +142,23 @@ func CutAfterCrash(t *testing.T, open OpenDir, logs, mark string) {
 		must(t, err)
 		checkStore(t, e)
 	})
+}
+
+// RemovedLog removes or empties the newest log of a store that was killed after it had been written to for longer than
+// an engine takes to note that there is one.
+func RemovedLog(t *testing.T, open OpenDir, log string, note time.Duration) {
+	dir := filepath.Join(t.TempDir(), "store")
+	e, err := open(dir)
+	must(t, err)
+	fillStore(t, e)
+	time.Sleep(note) // the engine goes by the clock
+	fillStore(t, e)
+	for _, damage := range damages[1:3] {
+		bad := copyDir(t, dir)
+		damage.do(t, filepath.Join(bad, log), 0)
+		t.Run(damage.name, func(t *testing.T) { wantRefused(t, open, bad, log) })
+	}
+	must(t, e.Close())
 }
 
 func fileContent(t *testing.T, path string) []byte {
