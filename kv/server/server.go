@@ -98,8 +98,9 @@ type writer func(cf engine.CF) (*engine.Batch, error)
 type decider func(snap engine.Snapshot, cf engine.CF) (*engine.Batch, error)
 
 // read runs a request that only reads: it takes one snapshot from the storage, runs f on it, and closes it on every
-// path. cfName is as in the request (see engine.ParseCF). f gets the snapshot through [interruptible], with ctx
-// bounded by withinLimit, so that an endless scan ends when the client has left or its time is up.
+// path; an error of that Close is not reported, as the answer is there. cfName is as in the request (see
+// engine.ParseCF). f gets the snapshot through [interruptible], with ctx bounded by withinLimit, so that an endless
+// scan ends when the client has left or its time is up.
 // Errors: engine.ErrUnknownCF, those of the storage, those of f.
 func (s *Server) read(ctx context.Context, rc *kvrpcpb.Context, cfName string, f reader) error {
 	cf, err := engine.ParseCF(cfName)

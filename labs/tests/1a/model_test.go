@@ -181,7 +181,7 @@ func runHistory(t *testing.T, events []event) (rule explain.Rule, want, got stri
 		switch ev.kind {
 		case "write":
 			if err := e.Write(batchOf(ev.ops...), ev.how); err != nil {
-				return newest, "no error from " + ev.String(), explain.Error(err)
+				return refused, "no error from " + ev.String() + ": the batch is legal", explain.Error(err)
 			}
 			for _, op := range ev.ops {
 				m.apply(op)
@@ -203,7 +203,9 @@ func runHistory(t *testing.T, events []event) (rule explain.Rule, want, got stri
 			for i, h := range snaps {
 				if want, got := compare(h); got != "" {
 					rule := newest
-					if i < len(snaps)-1 || !maps.EqualFunc(h.m, m, maps.Equal) {
+					if strings.Contains(want, "ward") { // by iterator
+						rule = exactly
+					} else if i < len(snaps)-1 || !maps.EqualFunc(h.m, m, maps.Equal) {
 						rule = frozen
 					}
 					return rule, want, got
@@ -227,6 +229,10 @@ func runHistory(t *testing.T, events []event) (rule explain.Rule, want, got stri
 			want, got := compare(held{s, m})
 			s.Close()
 			if got != "" {
+				// What comes at once from a fresh engine was wrong before: only what it lost is a fault of the opening.
+				if strings.Contains(want, "ward") {
+					return exactly, want, got
+				}
 				return durable, want, got
 			}
 		}

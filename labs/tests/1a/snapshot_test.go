@@ -143,6 +143,10 @@ func TestClosedThingsRefuse(t *testing.T) {
 		w.step("Close() a second time")
 		d.broken("nil: the second Close of an iterator does nothing", explain.Error(err))
 	}
+	for _, move := range []func() bool{w.first, w.last, w.next, w.prev, func() bool { return w.seekGE("a") },
+		func() bool { return w.seekLT("z") }} {
+		w.off(move()) // a closed iterator stands on nothing, wherever it is sent
+	}
 	s.close()
 
 	closed := func(what string, err error) {
