@@ -24,7 +24,7 @@ type OpenDir func(dir string) (engine.Engine, error)
 // must answer engine.ErrCorrupt in one line that names the file and says what to do, and leave the directory as it
 // is. Empty files (locks, markers) are left alone.
 func Damage(t *testing.T, open OpenDir) {
-	dir := filepath.Join(t.TempDir(), "store")
+	dir := filepath.Join(MemoryDir(t), "store")
 	makeStore(t, open, dir)
 	for _, file := range filesOf(t, dir) {
 		info, err := os.Stat(filepath.Join(dir, file))
@@ -92,7 +92,7 @@ const storeKeys = 3000
 // CutAfterCrash is DamageAfterCrash for files that were cut off or removed, and for a flipped byte near the beginning
 // of the first log of a store that is new. mark, if any, is the pattern of an empty file that may not be missing.
 func CutAfterCrash(t *testing.T, open OpenDir, logs, mark string) {
-	dir := filepath.Join(t.TempDir(), "store")
+	dir := filepath.Join(MemoryDir(t), "store")
 	e, err := open(dir)
 	must(t, err)
 	for i := range 40 {
@@ -147,7 +147,7 @@ func CutAfterCrash(t *testing.T, open OpenDir, logs, mark string) {
 // RemovedLog removes or empties the newest log of a store that was killed after it had been written to for longer than
 // an engine takes to note that there is one.
 func RemovedLog(t *testing.T, open OpenDir, log string, note time.Duration) {
-	dir := filepath.Join(t.TempDir(), "store")
+	dir := filepath.Join(MemoryDir(t), "store")
 	e, err := open(dir)
 	must(t, err)
 	fillStore(t, e)
@@ -223,7 +223,7 @@ func filesOf(t *testing.T, dir string) (files []string) {
 
 func copyDir(t *testing.T, dir string) string {
 	t.Helper()
-	to := filepath.Join(t.TempDir(), "copy")
+	to := filepath.Join(MemoryDir(t), "copy")
 	must(t, os.CopyFS(to, os.DirFS(dir)))
 	return to
 }
@@ -262,7 +262,7 @@ func must(t *testing.T, err error) {
 // key of damage ("/" before the name) are flipped at a byte that is well inside: that number, or a quarter of the
 // file.
 func DamageAfterCrash(t *testing.T, open OpenDir, damage map[string]int64) {
-	dir := filepath.Join(t.TempDir(), "store")
+	dir := filepath.Join(MemoryDir(t), "store")
 	e, err := open(dir)
 	must(t, err)
 	fillStore(t, e)
