@@ -53,9 +53,9 @@ func (s *snapshot) Get(cf engine.CF, key []byte) ([]byte, error) {
 // nil. It seeks with an iterator of its own, which it closes, because the point get of a badger transaction looks
 // at the newest table that has any version of the key: for an old snapshot that version may be too new, and the
 // right one is missed. StartKey and EndKey of badger.IteratorOptions let badger skip tables outside of them, but do
-// not bound the walk. They are not needed here; if they are set, mind that EndKey is exclusive: key itself would skip
-// its own table, and nothing would be found; use key + 0x00. Errors: engine.ErrNotFound if there is no pair with exactly this key; engine.ErrCorrupt;
-// badger's own.
+// not bound the walk. They are not needed here; if they are set, mind that EndKey is exclusive: key itself would
+// skip its own table, and nothing would be found; use key + 0x00. Errors: engine.ErrNotFound if there is no pair
+// with exactly this key; engine.ErrCorrupt; badger's own.
 func getByIterator(txn *badger.Txn, key []byte) ([]byte, error) {
 	it := txn.NewIterator(badger.IteratorOptions{}) // bounds cost a search in every table before the search
 	defer it.Close()

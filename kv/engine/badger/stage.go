@@ -45,8 +45,8 @@ func stageBatch(txn *badger.Txn, b *engine.Batch) error {
 // It walks with an iterator of txn that has no StartKey and no EndKey: with them badger panics when txn has pending
 // writes.
 //
-// A transaction must stay small enough for badger: when the encoded keys and engine.OpOverhead for each sum up to more than
-// engine.MaxBatchSize, the answer is engine.ErrTooLarge, and memory never holds more than that.
+// A transaction must stay small enough for badger: when the encoded keys and engine.OpOverhead for each sum up to
+// more than engine.MaxBatchSize, the answer is engine.ErrTooLarge, and memory never holds more than that.
 func stageRangeDelete(txn *badger.Txn, cf engine.CF, start, end []byte) error {
 	lower, upper := encodeRange(cf, start, end)
 	it := txn.NewIterator(badger.IteratorOptions{})
