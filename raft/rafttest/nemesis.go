@@ -1,10 +1,6 @@
 package rafttest
 
-import (
-	"encoding/binary"
-
-	"tinykv/raft"
-)
+import "tinykv/raft"
 
 // Who makes trouble, and who works meanwhile.
 
@@ -104,6 +100,16 @@ func (c *Cluster) changeConf(n *node) {
 	}
 }
 
+// command is what the n-th proposal asks for: n in readable form, and of the size of a small real command.
+func command(n uint64) []byte {
+	text := []byte("w0000000")
+	for i := len(text) - 1; i > 0; i-- {
+		text[i] = byte('0' + n%10)
+		n /= 10
+	}
+	return text
+}
+
 // propose is a client that writes something unique somewhere.
 func (c *Cluster) propose() {
 	n := c.nodes[c.rnd.IntN(len(c.nodes))]
@@ -112,7 +118,7 @@ func (c *Cluster) propose() {
 		if n.rn == nil {
 			break
 		}
-		err := n.rn.Propose(binary.LittleEndian.AppendUint64(nil, c.nextID))
+		err := n.rn.Propose(command(c.nextID))
 		if err == nil && n.rn.IsLeader() {
 			n.expect(proposal{index: n.rn.LastIndex(), term: n.rn.Term()})
 		}

@@ -1,19 +1,10 @@
 package rafttest_test
 
 import (
-	"flag"
-	"fmt"
-	"strings"
 	"testing"
-	"time"
 
 	"tinykv/raft"
 	"tinykv/raft/rafttest"
-)
-
-var (
-	seedFlag  = flag.Uint64("seed", 0, "play this one seed, with its trace")
-	seedsFlag = flag.Int("seeds", 60, "how many seeds to play for each kind of cluster")
 )
 
 // worlds are the kinds of cluster that seeds are played in.
@@ -49,47 +40,11 @@ var worlds = []struct {
 		MaxUncommittedBytes: 200}}, []string{"log truncated", "snapshot installed"}},
 }
 
-func report(t *testing.T, world string, res rafttest.Result) {
-	t.Helper()
-	t.Errorf("seed %d: %v\n  run it again: go test ./raft/rafttest -v -run 'TestSeeds/%s$' -seed %d",
-		res.Seed, res.Err, strings.ReplaceAll(world, " ", "_"), res.Seed)
-}
-
 // TestSeeds plays clusters under faults and checks every invariant after every step.
 func TestSeeds(t *testing.T) {
 	for _, w := range worlds {
 		t.Run(w.name, func(t *testing.T) {
-			if *seedFlag != 0 {
-				w.opts.Trace = true
-				res := rafttest.Run(*seedFlag, w.opts)
-				fmt.Println(strings.Join(res.Trace, "\n"))
-				if res.Err != nil {
-					report(t, w.name, res)
-				}
-				return
-			}
-			seen := map[string]int{}
-			begin, events := time.Now(), 0
-			for seed := uint64(1); seed <= uint64(*seedsFlag); seed++ {
-				res := rafttest.Run(seed, w.opts)
-				events += res.Events
-				for _, s := range res.Saw {
-					seen[s.What] += s.Count
-				}
-				if res.Err != nil {
-					report(t, w.name, res)
-					return
-				}
-			}
-			for _, what := range w.must {
-				if *seedsFlag < 40 {
-					break // too few to have seen everything
-				}
-				if seen[what] == 0 {
-					t.Errorf("never happened: %s", what)
-				}
-			}
-			t.Logf("%d events, %.0f a second, saw %v", events, float64(events)/time.Since(begin).Seconds(), seen)
+			rafttest.Seeds(t, rafttest.World{Options: w.opts, Seeds: 60, Must: w.must})
 		})
 	}
 }
