@@ -161,7 +161,7 @@ func (r *raft) becomeLeader() {
 	r.lead = r.id
 	r.leader = &leader{
 		termStart:   r.log.last() + 1,
-		pendingConf: r.log.last(), // there may be a change among the entries that are not committed yet
+		pendingConf: r.assumedConf(),
 	}
 	r.leader.progress = r.progressOf(r.members.members())
 	r.takeForwardedReads()

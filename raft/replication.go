@@ -15,7 +15,7 @@ func (r *raft) propose(t EntryType, data []byte) error {
 	if r.role != StateLeader {
 		return r.forwardProposal(t, data)
 	}
-	if r.leader.transferee != None || !r.members.isVoter(r.id) {
+	if r.handsOver() {
 		return fmt.Errorf("%w: leadership goes to another node", ErrProposalDropped)
 	}
 	e := Entry{Type: t, Data: data}
