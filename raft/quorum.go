@@ -50,7 +50,8 @@ func (c *membership) hasQuorum(yes func(id uint64) bool) bool {
 	}) > 0
 }
 
-// tally counts an election: won if a quorum granted, lost if so many refused that none can any more.
+// tally counts an election: voteWon if a quorum (hasQuorum) granted, voteLost if so many refused that those who did not
+// are no quorum any more, votePending otherwise. Ballots of nodes that do not vote count for nothing.
 func (c *membership) tally(votes []ballot) voteResult {
 	granted := func(id uint64) bool {
 		i := findBallot(votes, id)
