@@ -29,7 +29,12 @@ type raftLog struct {
 	lastConf uint64
 }
 
-// newRaftLog opens the log that storage holds.
+// newRaftLog opens the log that storage holds, on a start or restart: everything in it is durable and was offered, so
+// unstable begins empty after the last entry. applied is what the caller says was applied; it is no less than what a
+// snapshot covers, which ends just before the first index. What was applied was committed, even if the hard state says
+// less; and it was handed out. lastTerm is the term of the last entry. Which entry is the last configuration change is
+// not known without reading all: lastConf is last, to be safe. Errors of storage are wrapped with what was asked for; a
+// commit or applied index beyond the last entry is no state that a crash leaves: ErrBadConfig.
 func newRaftLog(storage Storage, hard HardState, applied uint64) (raftLog, error) {
 	first, err := storage.FirstIndex()
 	if err != nil {
@@ -195,7 +200,9 @@ func (l *raftLog) commitTo(index uint64) bool {
 }
 
 // applyLimit is the index up to which entries may be handed out to be applied: committed, and durable here by the time
-// they are applied. While a snapshot waits to be installed there is nothing to apply them to.
+// they are applied. In a Ready the write comes before the applying, so that is every committed entry; with async storage
+// only those before unstable.offset are durable. It is never below handedApply, and is that while a snapshot waits to be
+// installed: there is nothing yet to apply them to.
 func (l *raftLog) applyLimit(async bool) uint64 {
 	switch {
 	case l.snapshot != nil:
