@@ -129,7 +129,7 @@ func runStages(ctx context.Context, w io.Writer, here *workspace.Space, f runFla
 	for _, s := range opts.Stages {
 		sources[s.ID] = fingerprint(here, s)
 	}
-	caughtUp, err := catchUp(w, here, opts.Stages)
+	overlays, err := overlaysFor(w, here, opts.Stages)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,10 @@ func runStages(ctx context.Context, w io.Writer, here *workspace.Space, f runFla
 		Saved: func(stage, test string, t grade.TestResult) string { return saveOutput(root, stage, test, t.Output) },
 	})
 	opts.Root, opts.Only, opts.Jobs, opts.Race, opts.Observe = root, only, f.jobs, f.race, progress.Observe
-	opts.Overlay = func(stage string) overlay.Files { return caughtUp[stage] }
+	opts.Overlay = func(stage string) overlay.Files { return overlays[stage] }
+	if here.Learner {
+		opts.Fallback = func(stage string) overlay.Files { return withoutLater(here, stage) }
+	}
 	if f.race {
 		opts.Replay = func(stage, test string) string {
 			return fmt.Sprintf("go run ./labs test %s --run %s --race", stage, test)
@@ -168,9 +171,19 @@ func fingerprint(here *workspace.Space, s course.Stage) string {
 	return word
 }
 
-// catchUp returns what catching up lays over the tree for each stage, and tells the learner what there is to tell,
-// each note once.
-func catchUp(w io.Writer, here *workspace.Space, stages []course.Stage) (map[string]overlay.Files, error) {
+// withoutLater returns what is laid over the tree for a stage if the reference's functions for later stages don't fit
+// the learner's code.
+func withoutLater(here *workspace.Space, stage string) overlay.Files {
+	changes, _, err := here.CatchUpOverlay(stage)
+	if err != nil {
+		return overlay.Files{}
+	}
+	return changes
+}
+
+// overlaysFor returns what is laid over the tree for each stage, and tells the learner what there is to tell, each note
+// once.
+func overlaysFor(w io.Writer, here *workspace.Space, stages []course.Stage) (map[string]overlay.Files, error) {
 	all := map[string]overlay.Files{}
 	told := map[string]bool{}
 	for _, s := range stages {

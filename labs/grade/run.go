@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,16 +25,18 @@ const (
 
 // Options say what to grade and how. Root and Stages are needed, the zero value of the rest is the default.
 type Options struct {
-	Root        string                           // the tree to grade: a directory with a go.mod
-	Stages      []course.Stage                   // what to grade, in the order of the report
-	Only        *regexp.Regexp                   // grade only tests whose name matches; nil: all
-	First       func(stage, test string) bool    // these tests run before the others; the order of the report stays
-	Jobs        int                              // tests at a time; 0: DefaultJobs
-	Overlay     func(stage string) overlay.Files // changes laid over the tree for a stage; nil: none
-	Race        bool                             // build with the race detector (needs a C compiler)
-	MemoryBytes int64                            // 0: DefaultMemoryBytes
-	Hidden      func(stage string) bool          // the stage comes from a hidden pack; nil: none does
-	Env         []string                         // added to the environment of go build and of the tests
+	Root    string                           // the tree to grade: a directory with a go.mod
+	Stages  []course.Stage                   // what to grade, in the order of the report
+	Only    *regexp.Regexp                   // grade only tests whose name matches; nil: all
+	First   func(stage, test string) bool    // these tests run before the others; the order of the report stays
+	Jobs    int                              // tests at a time; 0: DefaultJobs
+	Overlay func(stage string) overlay.Files // changes laid over the tree for a stage; nil: none
+	// what is laid over it instead if the tree does not compile with Overlay; nil: nothing is tried instead
+	Fallback    func(stage string) overlay.Files
+	Race        bool                    // build with the race detector (needs a C compiler)
+	MemoryBytes int64                   // 0: DefaultMemoryBytes
+	Hidden      func(stage string) bool // the stage comes from a hidden pack; nil: none does
+	Env         []string                // added to the environment of go build and of the tests
 	// tests see PATH, LANG and TZ of the environment and nothing else: it may hold secrets
 	CleanEnv    bool
 	Replay      func(stage, test string) string // the command that runs one test again; nil: go run ./labs test
@@ -119,6 +122,7 @@ type stageRun struct {
 	buildErr  string
 	buildTime time.Duration
 	changes   overlay.Files
+	note      string // what the person must know about how it was built
 	unwritten []string
 	results   []TestResult // parallel to tests; a result without an outcome is not known
 }
@@ -143,7 +147,7 @@ func (r *runner) build(ctx context.Context) error {
 		}
 		r.observe(Event{Stage: s.ID, Building: true})
 		start := time.Now()
-		binary, buildErr, err := compile(ctx, r.opts, s, filepath.Join(r.scratch, fmt.Sprintf("stage%d.test", i)))
+		binary, buildErr, err := r.compile(ctx, s, filepath.Join(r.scratch, fmt.Sprintf("stage%d.test", i)))
 		if ctx.Err() != nil {
 			continue // interrupted: nothing is known of it
 		}
@@ -154,6 +158,46 @@ func (r *runner) build(ctx context.Context) error {
 		r.observe(Event{Stage: s.ID, Built: true, Err: buildErr})
 	}
 	return nil
+}
+
+// compile compiles a stage's tests; if they don't compile, then with what may be laid over the tree instead. Which
+// messages are told, if neither compiles: those that are about the learner's own files.
+func (r *runner) compile(ctx context.Context, s *stageRun, out string) (*binary, string, error) {
+	binary, buildErr, err := compile(ctx, r.opts, s, out)
+	if err != nil || buildErr == "" || ctx.Err() != nil || r.opts.Fallback == nil {
+		return binary, buildErr, err
+	}
+	changes := s.changes
+	s.changes = r.opts.Fallback(s.ID)
+	if len(s.changes.Changes(changes)) == 0 {
+		return binary, buildErr, err
+	}
+	binary, again, err := compile(ctx, r.opts, s, out)
+	switch {
+	case err != nil || again == "":
+		s.note = fmt.Sprintf("the reference's functions for the stages after %s don't fit your code, so your own were used "+
+			"(%s)", s.ID, lastLine(buildErr))
+		return binary, "", err
+	case strings.Contains(buildErr, graftedPrefix):
+		return nil, again, nil
+	default:
+		s.changes = changes
+		return nil, buildErr, nil
+	}
+}
+
+// graftedPrefix is in the name of each file that brings functions of the reference.
+const graftedPrefix = "reference_"
+
+// lastLine is the last message of a compiler, without the summary that may follow it.
+func lastLine(messages string) string {
+	lines := strings.FieldsFunc(messages, func(r rune) bool { return r == '\n' })
+	for _, line := range slices.Backward(lines) {
+		if strings.Contains(line, ".go:") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return strings.TrimSpace(messages)
 }
 
 // newStage prepares a stage: which of its tests run, and what is laid over the tree for it.
@@ -280,6 +324,9 @@ func (r *runner) report() *Report {
 			}
 			sr.Duration += result.Duration
 			sr.Tests = append(sr.Tests, result)
+		}
+		if s.note != "" {
+			report.Notices = append(report.Notices, s.note)
 		}
 		report.Stages = append(report.Stages, sr)
 	}
