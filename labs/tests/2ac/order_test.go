@@ -254,7 +254,19 @@ func TestHandedOutNeverChanges(t *testing.T) {
 	}
 	same("forty more entries")
 
+	d.say("a leader: the caller appends to the entries of a Ready while more are proposed")
 	p := d.node(1, voters(1, 2, 3)).leads(2, 3)
+	p.acknowledged(2, 3)
+	p.proposes("a")
+	rd = p.take()
+	p.proposes("b")
+	_ = append(rd.Entries, raft.Entry{Term: 99, Index: 99, Data: []byte("the caller's")})
+	p.finish(rd)
+	if got := p.does().Entries; len(got) != 1 || string(got[0].Data) != "b" {
+		d.broken("the entry b, as it was proposed", "%s", showEntries(got))
+	}
+
+	p = d.node(1, voters(1, 2, 3)).leads(2, 3)
 	p.acknowledged(2, 3)
 	p.proposes("a")
 	rd = p.take()

@@ -86,6 +86,17 @@ func TestHasReadySeesEachEffect(t *testing.T) {
 	n.TellCommit()
 	d.say("node 1: TellCommit")
 	due(n, "there are appends to be built that tell the commit index")
+	n.settles()
+	d.say("node 1: ticks, and nobody answers")
+	for range 200 {
+		n.Tick()
+		if !n.IsLeader() {
+			due(n, "it leads no longer, because it hears from no quorum")
+			break
+		}
+		n.settles()
+	}
+	d.done = d.done[:0]
 }
 
 func snapshotAt(index, term uint64) *raft.Snapshot {
