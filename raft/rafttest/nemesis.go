@@ -22,16 +22,13 @@ func (c *Cluster) nemesis() {
 	default:
 		c.anything(n)
 	}
-	if n.rn != nil {
-		n.pump()
-	}
 	c.q.push(event{at: c.now + c.rnd.Int64N(pause), kind: evNemesis})
 }
 
 // restart crashes a node; it is back within a while.
 func (c *Cluster) restart(n *node, within int64) {
 	if n.rn != nil {
-		n.crash()
+		c.do(&Decision{At: c.now, Verb: VerbCrash, Node: n.id, Crash: c.drawCrash(n)})
 		c.q.push(event{at: c.now + c.rnd.Int64N(within), kind: evRestart, node: n.index(), life: n.life})
 	}
 }
@@ -41,17 +38,18 @@ func (c *Cluster) anything(n *node) {
 	case 0, 1:
 		c.restart(n, 60*tickMicros)
 	case 2:
-		c.net.partition(c.rnd)
 		c.saw("partition")
+		c.partition()
 	case 3:
-		c.net.cut[c.rnd.IntN(len(c.net.cut))] = true
 		c.saw("one-way cut")
+		c.cut(c.rnd.IntN(len(c.nodes)), c.rnd.IntN(len(c.nodes)))
 	case 4, 5, 6:
 		c.net.mend()
+		c.do(&Decision{At: c.now, Verb: VerbMend})
 	case 7:
 		c.net.shape(c.rnd)
 	case 8, 9:
-		c.flush(n)
+		c.do(&Decision{At: c.now, Verb: VerbFlush, Node: n.id, Count: c.rnd.IntN(20)})
 	case 10:
 		c.transfer(n)
 	case 11:
@@ -60,11 +58,11 @@ func (c *Cluster) anything(n *node) {
 }
 
 // flush makes an application durable and compacts the log behind it.
-func (c *Cluster) flush(n *node) {
-	if n.rn == nil || n.app.applied == 0 {
+func (c *Cluster) flush(n *node, keep uint64) {
+	if n.app.applied == 0 {
 		return
 	}
-	if err := n.disk.flushApp(n.app, uint64(c.rnd.IntN(20))); err != nil {
+	if err := n.disk.flushApp(n.app, keep); err != nil {
 		c.fail("disk", "node %d: %v", n.id, err)
 	}
 	c.saw("log compacted")
@@ -72,19 +70,12 @@ func (c *Cluster) flush(n *node) {
 }
 
 func (c *Cluster) transfer(n *node) {
-	if n.rn == nil {
-		return
-	}
-	to := uint64(1 + c.rnd.IntN(len(c.nodes)))
-	if n.rn.TransferLeader(to) == nil {
-		c.saw("transfer asked")
-		c.note(n, "transfer", to)
-	}
+	c.do(&Decision{At: c.now, Verb: VerbTransfer, Node: n.id, To: uint64(1 + c.rnd.IntN(len(c.nodes)))})
 }
 
 // changeConf proposes some change; many are refused, and that is part of it.
 func (c *Cluster) changeConf(n *node) {
-	if c.opts.Spares == 0 || n.rn == nil {
+	if c.opts.Spares == 0 {
 		return
 	}
 	cc := raft.ConfChange{Transition: raft.ConfChangeTransition(c.rnd.IntN(3))}
@@ -94,10 +85,7 @@ func (c *Cluster) changeConf(n *node) {
 			NodeID: uint64(1 + c.rnd.IntN(len(c.nodes))),
 		})
 	}
-	if n.rn.ProposeConfChange(cc) == nil {
-		c.saw("change proposed")
-		c.note(n, "change", uint64(len(cc.Changes)))
-	}
+	c.do(&Decision{At: c.now, Verb: VerbChange, Node: n.id, Change: cc})
 }
 
 // command is what the n-th proposal asks for: n in readable form, and of the size of a small real command.
@@ -113,31 +101,15 @@ func command(n uint64) []byte {
 // propose is a client that writes something unique somewhere.
 func (c *Cluster) propose() {
 	n := c.nodes[c.rnd.IntN(len(c.nodes))]
-	for range 1 + c.rnd.IntN(3) {
-		c.nextID++
-		if n.rn == nil {
-			break
-		}
-		err := n.rn.Propose(command(c.nextID))
-		if err == nil && n.rn.IsLeader() {
-			n.expect(proposal{index: n.rn.LastIndex(), term: n.rn.Term()})
-		}
-	}
-	if n.rn != nil {
-		n.pump()
-	}
+	count := 1 + c.rnd.IntN(3)
+	c.do(&Decision{At: c.now, Verb: VerbPropose, Node: n.id, Value: c.nextID + 1, Count: count})
+	c.nextID += uint64(count)
 	c.q.push(event{at: c.now + c.rnd.Int64N(2*tickMicros), kind: evPropose})
 }
 
 // read is a client that reads somewhere.
 func (c *Cluster) read() {
 	n := c.nodes[c.rnd.IntN(len(c.nodes))]
-	if n.rn != nil {
-		id := uint64(len(c.reads))
-		c.reads = append(c.reads, c.acknowledged)
-		if n.rn.ReadIndex(id) == nil {
-			n.pump()
-		}
-	}
+	c.do(&Decision{At: c.now, Verb: VerbRead, Node: n.id})
 	c.q.push(event{at: c.now + c.rnd.Int64N(3*tickMicros), kind: evRead})
 }

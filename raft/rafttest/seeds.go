@@ -27,8 +27,8 @@ type World struct {
 	Rules map[string]string // by invariant (doc.go): what a failure begins with, say a rule of the test's own text
 }
 
-// Seeds plays seeds in a world and ends the test at the first that breaks an invariant. It says which invariant, how the
-// run came there, and the command that plays the seed again; and it leaves the whole run in a file, as a trace.
+// Seeds plays seeds in a world and ends the test at the first that breaks an invariant. It says which invariant, how
+// the run came there, and the command that plays the seed again; and it leaves the whole run in a file, as a trace.
 func Seeds(t testing.TB, w World) {
 	t.Helper()
 	if file := flagValue("replay"); file != "" {
@@ -97,20 +97,36 @@ func (w *World) title(t testing.TB) string {
 // failed ends the test with all there is to say about a run that broke something.
 func (w *World) failed(t testing.TB, res Result) {
 	t.Helper()
-	w.Options.Trace = true
+	w.Options.Trace, w.Options.Record = true, true
 	again := Run(res.Seed, w.Options)
 	if again.Hash != res.Hash {
-		t.Fatalf("seed %d is not repeatable: %v, then %v. Does the code use a map's order, a clock or global randomness?",
-			res.Seed, res.Err, again.Err)
+		t.Fatalf("seed %d is not the same run twice: %v, then %v. Is there a map's order, a clock or global randomness "+
+			"in the code?", res.Seed, res.Err, again.Err)
 	}
-	t.Fatal(w.message(t, again, fmt.Sprintf("go test %s -count=1 -run '%s' -seed=%d", packagePath(), runPattern(t.Name()),
-		res.Seed)))
+	t.Fatal(w.message(again, fmt.Sprintf("seed %d, after %d events", again.Seed, again.Events)) + saveTrace(t, again) +
+		fmt.Sprintf("    replay:   go test %s -count=1 -run '%s' -seed=%d", packagePath(), runPattern(t.Name()), res.Seed))
+}
+
+// saveTrace leaves a run in a file that has the same name each time, and says where.
+func saveTrace(t testing.TB, res Result) string {
+	trace := Trace{Test: packagePath() + " " + t.Name(), Decisions: res.Decisions}
+	trace.Broke = res.Err.Error() + "\n" + res.State
+	name := strings.NewReplacer("/", "-", " ", "_", ".", "").Replace(packagePath() + "-" + t.Name())
+	file := filepath.Join(os.TempDir(), "tinykv-traces", fmt.Sprintf("%s-seed%d.trace", strings.Trim(name, "-"), res.Seed))
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return fmt.Sprintf("    trace:    not kept: %v\n", err)
+	}
+	if err := os.WriteFile(file, []byte(trace.Format()), 0o644); err != nil {
+		return fmt.Sprintf("    trace:    not kept: %v\n", err)
+	}
+	return fmt.Sprintf("    trace:    %s\n", file)
 }
 
 // storyLines is how much of a story a failure shows: what led to it, and still one screen.
 const storyLines = 40
 
-func (w *World) message(t testing.TB, res Result, command string) string {
+// message tells of a run that broke something.
+func (w *World) message(res Result, when string) string {
 	var b strings.Builder
 	invariant, text := "failed", res.Err.Error()
 	if f, ok := res.Err.(failure); ok {
@@ -120,20 +136,40 @@ func (w *World) message(t testing.TB, res Result, command string) string {
 		invariant = rule
 	}
 	fmt.Fprintf(&b, "%s\n    got:      %s\n", invariant, strings.ReplaceAll(text, "\n", "\n              "))
-	fmt.Fprintf(&b, "    when:     seed %d, after %d events", res.Seed, res.Events)
+	fmt.Fprintf(&b, "    when:     %s", when)
 	if w.Name != "" {
 		fmt.Fprintf(&b, ", in the world %q", w.Name)
 	}
 	story := res.Trace[max(0, len(res.Trace)-storyLines):]
-	fmt.Fprintf(&b, "\n    story:    (its end; times in ticks)\n        %s\n", strings.Join(story, "\n        "))
-	fmt.Fprintf(&b, "    replay:   %s", command)
+	fmt.Fprintf(&b, "\n    story:    (its end; times in ticks)\n    %s\n", strings.Join(story, "\n    "))
+	fmt.Fprintf(&b, "    nodes:    %s\n", strings.ReplaceAll(res.State, "\n", "\n              "))
 	return b.String()
 }
 
 // replayFile is the part of Seeds for -replay.
 func replayFile(t testing.TB, w World, file string) {
 	t.Helper()
-	t.Skip("no traces yet")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("cannot read the trace: %v", err)
+	}
+	trace, err := ParseTrace(string(text))
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	if _, name, _ := strings.Cut(trace.Test, " "); name != t.Name() {
+		t.Skipf("the trace belongs to %s", trace.Test)
+	}
+	w.Options.Trace = true
+	res := Play(trace.Decisions, w.Options)
+	if testing.Verbose() {
+		io.WriteString(os.Stdout, strings.Join(res.Trace, "\n")+"\n")
+	}
+	played := fmt.Sprintf("%d decisions of %s, %d of them no longer apply", len(trace.Decisions), file, res.Skipped)
+	if res.Err != nil {
+		t.Fatal(strings.TrimSpace(w.message(res.Result, played)))
+	}
+	t.Logf("nothing broke: %s", played)
 }
 
 // runPattern is what -run wants for the name of a test.
@@ -158,7 +194,7 @@ func packagePath() string {
 	}
 }
 
-// The flags belong to the test binary. Another package of it may already have defined one of them with the same meaning.
+// The flags belong to the test binary. Another package of it may have defined one of them already, with the same meaning.
 func init() {
 	define := func(name, usage string) {
 		if flag.Lookup(name) == nil {
