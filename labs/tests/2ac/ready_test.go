@@ -87,6 +87,21 @@ func TestHasReadySeesEachEffect(t *testing.T) {
 	d.say("node 1: TellCommit")
 	due(n, "there are appends to be built that tell the commit index")
 	n.settles()
+	d.say("node 1: ReadIndex(8)")
+	if err := n.ReadIndex(8); err != nil {
+		d.broken("a leader takes the read", "%v", err)
+	}
+	due(n, "followers are to be asked whether it still leads")
+	round := uint64(0)
+	for _, m := range n.settles() {
+		round = max(round, m.Context)
+	}
+	n.gets(raft.Message{Type: raft.MsgHeartbeatResp, From: 2, Term: n.Term(), Context: round})
+	due(n, "a quorum answered, so the read can be")
+	n.settles()
+	if len(n.reads) != 1 || n.reads[0].RequestID != 8 {
+		d.broken("the answer to read 8", "%+v", n.reads)
+	}
 	d.say("node 1: ticks, and nobody answers")
 	for range 200 {
 		n.Tick()
