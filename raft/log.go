@@ -213,7 +213,9 @@ func (l *raftLog) applyLimit(async bool) uint64 {
 	return l.committed
 }
 
-// restore makes a snapshot the whole log.
+// restore makes a snapshot that was received the whole log ([unstable.restore]): what it covers is committed, and the
+// application gets it from the snapshot, so it counts as handed out. It is applied only when it is durable. The last entry
+// and the last configuration change are at its index now.
 func (l *raftLog) restore(s *Snapshot) {
 	l.unstable.restore(s)
 	l.committed = s.Metadata.Index

@@ -63,8 +63,9 @@ func (p *progress) become(s ProgressState) {
 	p.window.reset()
 }
 
-// probeAfterSnapshot leaves the snapshot state. If the snapshot arrived, the log is continued after it, else after what
-// is known to match, which makes another snapshot. Either way wait for a sign of life first.
+// probeAfterSnapshot leaves the snapshot state for that of a probe. If the snapshot arrived, the log is continued after
+// pendingSnapshot, else after what is known to match, which makes another snapshot; never before match (P1). Either way
+// wait for a sign of life first.
 func (p *progress) probeAfterSnapshot(arrived bool) {
 	p.next = p.match + 1
 	if arrived {
