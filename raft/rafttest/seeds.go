@@ -194,7 +194,7 @@ func packagePath() string {
 	}
 }
 
-// The flags belong to the test binary. Another package of it may have defined one of them already, with the same meaning.
+// The flags belong to the test binary. Another package of it may have defined one already, with the same meaning.
 func init() {
 	define := func(name, usage string) {
 		if flag.Lookup(name) == nil {
