@@ -109,7 +109,7 @@ func gradeTree(ctx context.Context, w io.Writer, job gradeJob) (*grade.Report, e
 		// As an overlay, the sources of hidden tests are gone before the first line of the learner's code runs.
 		Overlay:  func(stage string) overlay.Files { return hidden[stage].Over(later[stage]) },
 		Fallback: func(stage string) overlay.Files { return hidden[stage] },
-		Hidden:  func(stage string) bool { return hidden[stage] != nil },
+		Hidden:   func(stage string) bool { return hidden[stage] != nil },
 		Replay: func(stage, test string) string {
 			if hidden[stage] != nil {
 				return ""
