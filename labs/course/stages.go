@@ -218,7 +218,7 @@ var stages = []Stage{
 			{Name: "TestSuccessorHasTheWholeLog", Points: 3},
 			{Name: "TestSuccessorVotesAndIsAlive", Points: 3},
 			{Name: "TestLostCallOfARemovedLeaderIsRepeated", Points: 3},
-			{Name: "TestTransfersUnderFaults", Points: 5},
+			{Name: "TestTransfersUnderFaults", Points: 5, Seeded: true},
 		},
 	},
 }
