@@ -104,7 +104,17 @@ func (w *World) failed(t testing.TB, res Result) {
 			"in the code?", res.Seed, res.Err, again.Err)
 	}
 	t.Fatal(w.message(again, fmt.Sprintf("seed %d, after %d events", again.Seed, again.Events)) + saveTrace(t, again) +
-		fmt.Sprintf("    replay:   go test %s -count=1 -run '%s' -seed=%d", packagePath(), runPattern(t.Name()), res.Seed))
+		"    replay:   " + replayCommand(packagePath(), t.Name(), res.Seed))
+}
+
+// replayCommand plays a seed again. The graded tests of the course are run by its own command, which completes the code
+// under test.
+func replayCommand(path, test string, seed uint64) string {
+	if stage, ok := strings.CutPrefix(path, "./labs/tests/"); ok {
+		top, _, _ := strings.Cut(test, "/")
+		return fmt.Sprintf("go run ./labs test %s --run %s --seed %d", stage, top, seed)
+	}
+	return fmt.Sprintf("go test %s -count=1 -run '%s' -seed=%d", path, runPattern(test), seed)
 }
 
 // saveTrace leaves a run in a file that has the same name each time, and says where.
