@@ -35,6 +35,9 @@ const (
 	FavourTransfers
 	// FavourRestarts crashes nodes that are back within a few ticks.
 	FavourRestarts
+	// FavourLeaders crashes leaders and cuts them off, before all they have appended is replicated: logs diverge for
+	// many terms, as in figures 7 and 8 of the paper. Best with messages of one entry.
+	FavourLeaders
 )
 
 // Result is what a run leaves.

@@ -11,7 +11,8 @@ func (c *Cluster) nemesis() {
 	}
 	n := c.nodes[c.rnd.IntN(len(c.nodes))]
 	pause := int64(30 * tickMicros)
-	if c.opts.Favour != FavourNothing {
+	switch c.opts.Favour {
+	case FavourTransfers, FavourRestarts:
 		pause = 8 * tickMicros
 	}
 	switch {
@@ -19,10 +20,41 @@ func (c *Cluster) nemesis() {
 		c.transfer(n)
 	case c.opts.Favour == FavourRestarts && c.rnd.IntN(2) == 0:
 		c.restart(n, 4*tickMicros)
+	case c.opts.Favour == FavourLeaders && c.rnd.IntN(5) > 0:
+		c.depose()
 	default:
 		c.anything(n)
 	}
 	c.q.push(event{at: c.now + c.rnd.Int64N(pause), kind: evNemesis})
+}
+
+// depose takes the leader away, most often while it has appended what few have: it is cut off, works on alone for a
+// while, and is back when there is another; or it crashes. What was cut before is whole again.
+func (c *Cluster) depose() {
+	c.mend()
+	for _, n := range c.nodes {
+		if n.rn == nil || !n.rn.IsLeader() {
+			continue
+		}
+		if c.rnd.IntN(3) == 0 {
+			c.restart(n, 20*tickMicros)
+			continue
+		}
+		c.saw("leader cut off")
+		for to := range c.nodes {
+			if c.rnd.IntN(4) > 0 {
+				c.cut(n.index(), to)
+			}
+			if c.rnd.IntN(4) > 0 {
+				c.cut(to, n.index())
+			}
+		}
+	}
+}
+
+func (c *Cluster) mend() {
+	c.net.mend()
+	c.do(&Decision{At: c.now, Verb: VerbMend})
 }
 
 // restart crashes a node; it is back within a while.
@@ -44,8 +76,7 @@ func (c *Cluster) anything(n *node) {
 		c.saw("one-way cut")
 		c.cut(c.rnd.IntN(len(c.nodes)), c.rnd.IntN(len(c.nodes)))
 	case 4, 5, 6:
-		c.net.mend()
-		c.do(&Decision{At: c.now, Verb: VerbMend})
+		c.mend()
 	case 7:
 		c.net.shape(c.rnd)
 	case 8, 9:

@@ -33,6 +33,9 @@ var worlds = []struct {
 	{"five narrow async", rafttest.Options{Nodes: 5, Favour: rafttest.FavourTransfers, Config: raft.Config{
 		AsyncStorage: true, MaxInflightMessages: 2, MaxMessageBytes: 60, MaxApplyBytes: 60}},
 		[]string{"log truncated", "snapshot installed"}},
+	{"leaders deposed", rafttest.Options{Favour: rafttest.FavourLeaders, Ticks: 800,
+		Config: raft.Config{MaxMessageBytes: 1, DisablePreVote: true, DisableCheckQuorum: true}},
+		[]string{"log truncated", "leader cut off"}},
 	{"plain", rafttest.Options{Config: raft.Config{DisablePreVote: true, DisableCheckQuorum: true, EagerCommit: true,
 		EagerAppend: true, SequentialAppend: true, LinearBacktrack: true, DisableForwarding: true}},
 		[]string{"log truncated"}},
