@@ -1,4 +1,5 @@
-// labs catchup: earlier stages from the reference. labs overlay: that, or what a stage is tested with, for the go command.
+// labs catchup: earlier stages from the reference. labs overlay: that, or what a stage is tested with, for the go
+// command.
 
 package main
 
@@ -23,8 +24,11 @@ func catchupCommand() *cobra.Command {
 		Use:   "catchup STAGE | --off",
 		Short: "Take the stages before STAGE from the reference from now on; your files stay untouched",
 		Long: `Take the stages before STAGE from the reference from now on, whenever something is graded, run by make
-play, or built with labs overlay. Your files stay as they are: the reference's functions are laid over them while they are compiled.
-A stage's own tests are always about your functions. labs catchup --off ends it.`,
+play, or built with labs overlay. Your files stay as they are: the reference's functions are laid over them while they
+are compiled. A stage's own tests are always about your functions. labs catchup --off ends it.
+
+The stages after the one that is graded come from the reference anyway, in the same way, so that its tests are about
+this stage and nothing that is not written yet. What you run is your own.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			here, err := workspace.Find(".")

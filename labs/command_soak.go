@@ -250,7 +250,8 @@ func seedSuffix(f soak.Failure) string {
 // end tells the result.
 func (s *soakScreen) end(r soak.Result) {
 	rate := float64(r.Done) / max(r.Took.Seconds(), 0.001)
-	s.line("%s  %d seeds played in %v (%.0f/s), %d failures", s.stage, r.Done, r.Took.Round(time.Second/10), rate, r.Failures)
+	s.line("%s  %d seeds played in %v (%.0f/s), %d failures",
+		s.stage, r.Done, r.Took.Round(time.Second/10), rate, r.Failures)
 	if len(r.GivenUp) > 0 {
 		s.line("  given up: %s", strings.Join(r.GivenUp, ", "))
 	}

@@ -92,7 +92,8 @@ func TestASoakKeepsItsFailuresAndReplayPlaysThem(t *testing.T) {
 		t.Fatalf("good %v, %v\n%s", good, err, out.String())
 	}
 	const file = ".labs/soak/9a-TestWorlds-seed17.txt"
-	for _, want := range []string{"✗ TestWorlds seed 17: two leaders\n    go run ./labs replay " + file, "60 seeds played in", ", 1 failures"} {
+	for _, want := range []string{"✗ TestWorlds seed 17: two leaders\n    go run ./labs replay " + file,
+		"60 seeds played in", ", 1 failures"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the output lacks %q:\n%s", want, out.String())
 		}

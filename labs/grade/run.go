@@ -177,8 +177,8 @@ func (r *runner) compile(ctx context.Context, s *stageRun, out string) (*binary,
 	binary, again, err := compile(ctx, r.opts, s, out)
 	switch {
 	case err != nil || again == "":
-		s.note = fmt.Sprintf("the reference's functions for the stages after %s don't fit your code, so your own were used "+
-			"(%s)", s.ID, lastLine(buildErr))
+		s.note = fmt.Sprintf("the reference's functions for the stages after %s don't fit your code, so your own were "+
+			"used (%s)", s.ID, lastLine(buildErr))
 		return binary, "", err
 	case strings.Contains(buildErr, graftedPrefix):
 		return nil, again, nil

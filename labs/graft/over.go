@@ -1,4 +1,5 @@
-// Over: catching up, and what comes after the stage that is tested. The learner's files lose lines to blanks, and files of their own bring the reference's functions.
+// Over: catching up, and what comes after the stage that is tested. The learner's files lose lines to blanks, and files
+// of their own bring the reference's functions.
 
 package graft
 

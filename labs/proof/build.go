@@ -181,8 +181,8 @@ func (p *prover) redNow(ctx context.Context, changes overlay.Files, s course.Sta
 	return problems, nil
 }
 
-// checkEarlier runs the tests of the stages before s in the starter of s, as they are graded. Where the starter with the
-// later stages laid over it is the reference, declaration by declaration, it is enough that it compiles: that the tests
+// checkEarlier runs the tests of the stages before s in the starter of s, as they are graded. Where the starter with
+// the later stages laid over it is the reference, declaration by declaration, it is enough that it compiles: that the tests
 // pass there is shown once.
 func checkEarlier(ctx context.Context, p *prover, s course.Stage) (problems []string, err error) {
 	for _, e := range course.Before(p.Table, s.ID) {
@@ -209,7 +209,9 @@ func checkEarlier(ctx context.Context, p *prover, s course.Stage) (problems []st
 
 // fits tells whether the packages that a stage's tests depend on are, with changes laid over them, the same as in the
 // reference, whatever file a declaration stands in. If so, it compiles them.
-func (p *prover) fits(ctx context.Context, changes overlay.Files, s course.Stage) (problems []string, same bool, err error) {
+func (p *prover) fits(ctx context.Context, changes overlay.Files, s course.Stage) (
+	problems []string, same bool, err error,
+) {
 	files, err := p.sources(s)
 	if err != nil {
 		return []string{err.Error()}, false, nil

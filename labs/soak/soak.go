@@ -47,9 +47,10 @@ type Options struct {
 	Jobs        int           // spans at a time; 0: 2
 	MaxFailures int           // of one test, before it is given up; 0: 5
 
-	Play   func(ctx context.Context, span Span) grade.TestResult // in a process of its own
-	Failed func(Failure)                                         // told of each failure, one call at a time; may be nil
-	Tell   func(Result)                                          // told how far it is after each span, as Failed; may be nil
+	Play func(ctx context.Context, span Span) grade.TestResult // in a process of its own
+	// told of each failure, and of how far it is after each span, one call at a time; may be nil
+	Failed func(Failure)
+	Tell   func(Result)
 }
 
 // Result is how far it went.
@@ -234,7 +235,8 @@ func (r *run) failed(p *progress, span Span, result grade.TestResult) {
 		}
 	case span.Seeds > 1:
 		half := span.Seeds / 2
-		p.back = append(p.back, Span{First: span.First + half, Seeds: span.Seeds - half}, Span{First: span.First, Seeds: half})
+		p.back = append(p.back,
+			Span{First: span.First + half, Seeds: span.Seeds - half}, Span{First: span.First, Seeds: half})
 	default:
 		p.failed[span.First] = true
 		r.result.Done++
