@@ -168,8 +168,8 @@ var stages = []Stage{
 			{Name: "TestSplitVotesEnd", Points: 2},
 			{Name: "TestReturningNodeDisturbsNobody", Points: 2},
 			{Name: "TestUnfitCandidateIsFreed", Points: 1},
-			{Name: "TestElectionsUnderFaults", Points: 3},
-			{Name: "TestElectionsUnderRestarts", Points: 2},
+			{Name: "TestElectionsUnderFaults", Points: 3, Seeded: true},
+			{Name: "TestElectionsUnderRestarts", Points: 2, Seeded: true},
 		},
 	},
 	{
