@@ -19,7 +19,7 @@ var (
 	replaces = explain.Rule{ID: "INV-2ca.5",
 		Says: "a snapshot that is installed replaces the log, the commit index, the configuration and the state"}
 	answers = explain.Rule{ID: "INV-2ca.6",
-		Says: "each snapshot of the present leader is answered: with the index up to which the log agrees, once it is durable"}
+		Says: "a snapshot of the present leader is answered with the index up to which the logs agree, once it is durable"}
 	refuses = explain.Rule{ID: "INV-2ca.7",
 		Says: "a snapshot of an earlier term, or one that stands for nothing, changes nothing"}
 	compacts = explain.Rule{ID: "INV-2ca.8",

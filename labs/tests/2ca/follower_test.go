@@ -61,7 +61,8 @@ func TestSnapshotIsInstalled(t *testing.T) {
 		d.broken("the configuration of the snapshot: 1 2 4 5", "%s", rafttest.FormatConf(st.ConfState))
 	}
 	rd := n.take()
-	if rd.Snapshot == nil || rd.Snapshot.Metadata.Index != 9 || string(rd.Snapshot.Data) != "state" || len(rd.Entries) != 0 {
+	if rd.Snapshot == nil || rd.Snapshot.Metadata.Index != 9 || string(rd.Snapshot.Data) != "state" ||
+		len(rd.Entries) != 0 {
 		d.broken("a Ready with the snapshot and no entries", "%s", show(&rd))
 	}
 	if len(rd.CommittedEntries) != 0 {
@@ -197,7 +198,8 @@ func TestSnapshotOfAKnownEntryKeepsTheLog(t *testing.T) {
 	n.gets(snap(2, 2, snapshotAt(3, 2, voters(1, 2, 3))))
 	n.settles()
 	if n.installed == nil || n.LastIndex() != 3 {
-		d.broken("the snapshot at 3/2 replaces a log with 3/1", "installed %v, log up to %d", n.installed != nil, n.LastIndex())
+		d.broken("the snapshot at 3/2 replaces a log with 3/1", "installed %v, log up to %d", n.installed != nil,
+			n.LastIndex())
 	}
 }
 

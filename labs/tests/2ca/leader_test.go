@@ -152,7 +152,8 @@ func TestEntriesRightBehindTheSnapshot(t *testing.T) {
 	n.gets(raft.Message{Type: raft.MsgAppResp, From: 3, Term: n.Term(), Index: 8})
 	n.gets(raft.Message{Type: raft.MsgAppResp, From: 3, Term: n.Term(), Reject: true, Index: 10, Hint: 8, LogTerm: 1})
 	got := to(3, append(n.settles(), n.answersHeartbeats(2, 3)...))
-	if len(got) == 0 || got[0].Type != raft.MsgApp || got[0].Index != 8 || got[0].LogTerm != 1 || len(got[0].Entries) == 0 {
+	if len(got) == 0 || got[0].Type != raft.MsgApp || got[0].Index != 8 || got[0].LogTerm != 1 ||
+		len(got[0].Entries) == 0 {
 		d.broken("an append after 8/1 for node 3", "%s", list(got))
 	}
 }
@@ -277,8 +278,8 @@ func TestReportsOutOfPlaceAreIgnored(t *testing.T) {
 		n.ReportSnapshot(id, raft.SnapshotFailure)
 		d.say("node 1: ReportSnapshot(%d, failure), to which no snapshot is on its way", id)
 		if got := n.progress(2); got != before {
-			d.broken(fmt.Sprintf("progress of node 2 as before: %v, next %d", before.State, before.Next), "%v, next %d", got.State,
-				got.Next)
+			d.broken(fmt.Sprintf("progress of node 2 as before: %v, next %d", before.State, before.Next), "%v, next %d",
+				got.State, got.Next)
 		}
 	}
 	f := d.node(2, voters(1, 2, 3))
@@ -333,7 +334,8 @@ func TestUnreadySnapshotIsAskedForAgain(t *testing.T) {
 			if m.Type == raft.MsgSnap {
 				d.broken("no snapshot: there is none yet", "%s", rafttest.FormatMessage(&m))
 			}
-			n.gets(raft.Message{Type: raft.MsgAppResp, From: 3, Term: n.Term(), Reject: true, Index: m.Index, Hint: 1, LogTerm: 1})
+			n.gets(raft.Message{Type: raft.MsgAppResp, From: 3, Term: n.Term(), Reject: true, Index: m.Index, Hint: 1,
+				LogTerm: 1})
 			n.settles()
 		}
 	}

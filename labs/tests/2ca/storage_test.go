@@ -175,7 +175,8 @@ func TestClusterOfFiveSharesSnapshots(t *testing.T) {
 
 // New members know nothing: the first thing that they get is a snapshot.
 func TestNewMembersGetSnapshots(t *testing.T) {
-	rafttest.Seeds(t, rafttest.World{Seeds: 15, Rules: rules, Must: []string{"snapshot installed", "configuration changed"},
+	rafttest.Seeds(t, rafttest.World{Seeds: 15, Rules: rules,
+		Must:    []string{"snapshot installed", "configuration changed"},
 		Options: rafttest.Options{Spares: 2, Ticks: 600}})
 }
 
