@@ -51,6 +51,8 @@ func (n *node) keeps(commit uint64, terms ...uint64) {
 func TestSnapshotIsInstalled(t *testing.T) {
 	d := open(t, replaces)
 	n := d.start(1, logOf(voters(1, 2, 3), 1, 1, 2, 2))
+	n.gets(heartbeat(2, 3, 0))
+	n.settles()
 	n.gets(snap(2, 3, snapshotAt(9, 3, voters(1, 2, 4, 5))))
 	st := n.Status()
 	if st.LastIndex != 9 || st.LastTerm != 3 || st.HardState.Commit != 9 {
@@ -139,6 +141,9 @@ func TestSnapshotOvertakesAWrite(t *testing.T) {
 	n.gets(app(2, 1, 0, 0, 0, entries(0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1)...))
 	rd := n.take()
 	n.gets(snap(3, 2, snapshotAt(5, 2, voters(1, 2, 3))))
+	if n.LastIndex() != 5 {
+		d.broken("the log ends at 5, with the snapshot", "at %d", n.LastIndex())
+	}
 	n.gets(app(3, 2, 5, 2, 7, entries(5, 2, 2)...))
 	n.finish(rd)
 	n.settles()

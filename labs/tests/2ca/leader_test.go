@@ -167,9 +167,9 @@ func TestSilentFollowerIsSentNothing(t *testing.T) {
 		got = append(got, to(3, n.answersHeartbeats(2))...)
 		d.done = d.done[:3]
 	}
-	got = got[:0]
-	n.ReportSnapshot(3, raft.SnapshotFailure)
-	d.say("node 1: ReportSnapshot(3, failure): whatever was on its way is lost")
+	n.ReportUnreachable(3)
+	d.say("node 1: ReportUnreachable(3): whatever was on its way is lost")
+	got = append(got, to(3, n.settles())...)
 	for range 25 {
 		got = append(got, to(3, n.answersHeartbeats(2))...)
 	}
