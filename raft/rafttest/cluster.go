@@ -38,6 +38,9 @@ const (
 	// FavourLeaders crashes leaders and cuts them off, before all they have appended is replicated: logs diverge for
 	// many terms, as in figures 7 and 8 of the paper. Best with messages of one entry.
 	FavourLeaders
+	// FavourLeases does again and again what a lease must survive: a node that has not heard the leader for long, and
+	// the leader cut off from all the others while they restart.
+	FavourLeases
 )
 
 // Result is what a run leaves.
@@ -83,6 +86,7 @@ type Cluster struct {
 	recorder
 
 	faults  bool
+	act     int    // of FavourLeases
 	crashes uint32 // probability of a crash between two effects, in 2^-32
 
 	calm                bool

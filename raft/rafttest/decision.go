@@ -168,7 +168,7 @@ func (c *Cluster) ask(n *node, d *Decision) {
 
 // beginCalm notes where the clients stand when the trouble is over.
 func (c *Cluster) beginCalm() {
-	c.faults, c.calm = false, true
+	c.faults, c.calm, c.act = false, true, 0
 	c.calmAcks, c.calmReads = c.acks, c.readsDone
 }
 

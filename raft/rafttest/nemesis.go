@@ -1,6 +1,10 @@
 package rafttest
 
-import "tinykv/raft"
+import (
+	"slices"
+
+	"tinykv/raft"
+)
 
 // Who makes trouble, and who works meanwhile.
 
@@ -22,6 +26,9 @@ func (c *Cluster) nemesis() {
 		c.restart(n, 4*tickMicros)
 	case c.opts.Favour == FavourLeaders && c.rnd.IntN(5) > 0:
 		c.depose()
+	case c.opts.Favour == FavourLeases:
+		c.q.push(event{at: c.now + c.strainLease(), kind: evNemesis})
+		return
 	default:
 		c.anything(n)
 	}
@@ -49,6 +56,37 @@ func (c *Cluster) depose() {
 				c.cut(to, n.index())
 			}
 		}
+	}
+}
+
+// strainLease plays in three acts: a follower is cut off from the leader, and so will want to be elected; the leader is
+// cut off from all, and some of them restart, so that they forget what they promised; all is whole again. It returns
+// the time to the next act.
+func (c *Cluster) strainLease() int64 {
+	leader := slices.IndexFunc(c.nodes, func(n *node) bool { return n.rn != nil && n.rn.IsLeader() })
+	if leader < 0 || c.act == 2 {
+		c.mend()
+		c.act = 0
+		return tickMicros * (8 + c.rnd.Int64N(20))
+	}
+	c.act++
+	if c.act == 1 {
+		c.cutBoth(leader, c.rnd.IntN(len(c.nodes)))
+		return tickMicros * (7 + c.rnd.Int64N(14))
+	}
+	c.saw("lease strained")
+	for i, n := range c.nodes {
+		if c.cutBoth(leader, i); i != leader && c.rnd.IntN(2) == 0 {
+			c.restart(n, 2*tickMicros)
+		}
+	}
+	return tickMicros * (4 + c.rnd.Int64N(12))
+}
+
+func (c *Cluster) cutBoth(a, b int) {
+	if a != b {
+		c.cut(a, b)
+		c.cut(b, a)
 	}
 }
 
@@ -133,6 +171,9 @@ func command(n uint64) []byte {
 func (c *Cluster) propose() {
 	n := c.nodes[c.rnd.IntN(len(c.nodes))]
 	count := 1 + c.rnd.IntN(3)
+	if c.act == 1 {
+		count = 0 // the follower that is cut off must keep up, or nobody would vote for it
+	}
 	c.do(&Decision{At: c.now, Verb: VerbPropose, Node: n.id, Value: c.nextID + 1, Count: count})
 	c.nextID += uint64(count)
 	c.q.push(event{at: c.now + c.rnd.Int64N(2*tickMicros), kind: evPropose})

@@ -24,6 +24,8 @@ var worlds = []struct {
 		Favour: rafttest.FavourTransfers}, []string{"transfer asked"}},
 	{"lease restarts", rafttest.Options{Config: raft.Config{ReadMode: raft.ReadLease}, Ticks: 600,
 		Favour: rafttest.FavourRestarts}, []string{"crash"}},
+	{"lease strained", rafttest.Options{Config: raft.Config{ReadMode: raft.ReadLease}, Ticks: 800,
+		Favour: rafttest.FavourLeases}, []string{"lease strained", "stepped down", "crash"}},
 	{"changing", rafttest.Options{Spares: 3, Ticks: 800},
 		[]string{"joint configuration", "configuration changed", "snapshot installed"}},
 	{"changing async lease", rafttest.Options{Spares: 3, Ticks: 800,
