@@ -19,10 +19,10 @@
 // Neither library copies a payload, so its size matters only through the allocator: Floor allocates a payload and keeps
 // an entry for it in three slices, without any protocol. With 4 KiB that alone takes longer (0.75 us) than package raft
 // takes for a whole entry of 16 B on three nodes (0.72 us), because 4 KiB of memory are cleared, written and collected.
-// The advantage at one-allocated/4096B is therefore the smaller one: both carry the floor. Of the bytes that package raft
-// itself allocates for an entry, on three nodes together,
+// The advantage at one-allocated/4096B is therefore smaller: both carry the floor. Of the bytes that package raft itself
+// allocates for an entry, on three nodes together,
 //
 //	144 B   are the entry in three unstable logs,
 //	144 B   the entry in three storages, and
-//	the rest, about 450 B, the messages of the Readies: they belong to whoever took the Ready, so they are not used again.
+//	the rest, about 450 B, the messages of the Readies: they belong to whoever took the Ready, and are not used again.
 package bench

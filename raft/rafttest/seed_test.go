@@ -49,7 +49,7 @@ var worlds = []struct {
 func TestSeeds(t *testing.T) {
 	for _, w := range worlds {
 		t.Run(w.name, func(t *testing.T) {
-			rafttest.Seeds(t, rafttest.World{Options: w.opts, Seeds: 60, Must: w.must})
+			rafttest.Seeds(t, rafttest.World{Options: w.opts, Seeds: 40, Must: w.must})
 		})
 	}
 }
