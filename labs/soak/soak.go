@@ -115,6 +115,7 @@ type progress struct {
 	handed  uint64          // seeds handed out: who has fewest comes next
 	rate    float64         // seeds a second; 0 while it is not known
 	failed  map[uint64]bool // the seeds
+	playing int             // spans
 	givenUp bool
 }
 
@@ -151,6 +152,7 @@ func (r *run) take(ctx context.Context) (Span, bool) {
 		}
 		if best != nil {
 			r.playing++
+			best.playing++
 			return best.take(), true
 		}
 		if r.playing == 0 {
@@ -198,9 +200,11 @@ func (r *run) played(span Span, result grade.TestResult, took time.Duration) {
 	defer r.changed.Broadcast()
 	r.playing--
 	p := r.tests[slices.IndexFunc(r.tests, func(p *progress) bool { return p.test.Name == span.Test.Name })]
-	switch result.Outcome {
-	case grade.NotRun:
+	p.playing--
+	if p.givenUp || result.Outcome == grade.NotRun {
 		return
+	}
+	switch result.Outcome {
 	case grade.Passed:
 		p.rate = float64(span.Seeds) / took.Seconds()
 		r.result.Done += span.Seeds
@@ -242,7 +246,7 @@ func (r *run) failed(p *progress, span Span, result grade.TestResult) {
 		r.result.Done++
 		r.fail(p, Failure{Test: p.test, Seed: span.First, Result: result})
 	}
-	if len(p.failed) >= r.opts.MaxFailures && p.hasWork() {
+	if len(p.failed) >= r.opts.MaxFailures && (p.hasWork() || p.playing > 0) {
 		p.giveUp(&r.result)
 	}
 }
