@@ -103,7 +103,7 @@ func (w *World) failed(t testing.TB, res Result) {
 		t.Fatalf("seed %d is not the same run twice: %v, then %v. Is there a map's order, a clock or global randomness "+
 			"in the code?", res.Seed, res.Err, again.Err)
 	}
-	t.Fatal(w.message(again, fmt.Sprintf("seed %d, after %d events", again.Seed, again.Events)) + saveTrace(t, again) +
+	t.Fatal(w.message(again, fmt.Sprintf("seed %d, after %d events", again.Seed, again.Events)) + w.saveTrace(t, again) +
 		"    replay:   " + replayCommand(packagePath(), t.Name(), res.Seed))
 }
 
@@ -118,10 +118,10 @@ func replayCommand(path, test string, seed uint64) string {
 }
 
 // saveTrace leaves a run in a file that has the same name each time, and says where.
-func saveTrace(t testing.TB, res Result) string {
-	trace := Trace{Test: packagePath() + " " + t.Name(), Decisions: res.Decisions}
+func (w *World) saveTrace(t testing.TB, res Result) string {
+	trace := Trace{Test: packagePath() + " " + t.Name(), World: w.Name, Decisions: res.Decisions}
 	trace.Broke = res.Err.Error() + "\n" + res.State
-	name := strings.NewReplacer("/", "-", " ", "_", ".", "").Replace(packagePath() + "-" + t.Name())
+	name := strings.NewReplacer("/", "-", " ", "_", ".", "").Replace(packagePath() + "-" + t.Name() + "-" + w.Name)
 	file := filepath.Join(os.TempDir(), "tinykv-traces", fmt.Sprintf("%s-seed%d.trace", strings.Trim(name, "-"), res.Seed))
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return fmt.Sprintf("    trace:    not kept: %v\n", err)
@@ -169,6 +169,10 @@ func replayFile(t testing.TB, w World, file string) {
 	}
 	if _, name, _ := strings.Cut(trace.Test, " "); name != t.Name() {
 		t.Skipf("the trace belongs to %s", trace.Test)
+	}
+	if trace.World != w.Name {
+		t.Logf("the trace does not belong to the world %q", w.Name)
+		return
 	}
 	w.Options.Trace = true
 	res := Play(trace.Decisions, w.Options)

@@ -11,7 +11,8 @@ import (
 // Traces: a run as text. A line is a decision, and after # there is what is for the reader only:
 //
 //	# trace of rafttest, version 1
-//	# test: ./raft/rafttest TestSeeds/three
+//	# test: ./raft/rafttest TestSeeds
+//	# world: three
 //	0.0000 start 1 rand 8271
 //	10.3100 tick 1
 //	#        n1 PreCandidate, leader 0
@@ -27,6 +28,7 @@ const traceHeader = "# trace of rafttest, version 1"
 // Trace is what a file holds.
 type Trace struct {
 	Test      string // package and name of the test that wrote it, as go test wants them
+	World     string // which of the worlds of that test
 	Broke     string // what the run broke; empty if nothing
 	Decisions []Decision
 }
@@ -35,6 +37,9 @@ type Trace struct {
 func (t *Trace) Format() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n# test: %s\n", traceHeader, t.Test)
+	if t.World != "" {
+		fmt.Fprintf(&b, "# world: %s\n", t.World)
+	}
 	for i := range t.Decisions {
 		d := &t.Decisions[i]
 		fmt.Fprintf(&b, "%.4f %s\n", float64(d.At)/tickMicros, d)
@@ -114,6 +119,9 @@ func ParseTrace(text string) (Trace, error) {
 	for i, line := range strings.Split(text, "\n") {
 		if test, ok := strings.CutPrefix(line, "# test: "); ok {
 			t.Test = test
+		}
+		if world, ok := strings.CutPrefix(line, "# world: "); ok {
+			t.World = world
 		}
 		if broke, ok := strings.CutPrefix(line, "# broke: "); ok {
 			t.Broke = broke

@@ -58,6 +58,7 @@ func TestTraceOfPieces(t *testing.T) {
 func TestParseTrace(t *testing.T) {
 	const text = `# trace of rafttest, version 1
 # test: ./raft/rafttest TestSeeds/three
+# world: three nodes
 0.0000 start 1 rand 8271
 10.3100 tick 1
 #   n1 was told something
