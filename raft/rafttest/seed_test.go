@@ -49,7 +49,7 @@ var worlds = []struct {
 func TestSeeds(t *testing.T) {
 	for _, w := range worlds {
 		t.Run(w.name, func(t *testing.T) {
-			rafttest.Seeds(t, rafttest.World{Options: w.opts, Seeds: 40, Must: w.must})
+			rafttest.Seeds(t, rafttest.World{Options: w.opts, Seeds: 30, Must: w.must})
 		})
 	}
 }
@@ -57,7 +57,7 @@ func TestSeeds(t *testing.T) {
 // TestSameSeedSameRun : a seed is a run, to the last event.
 func TestSameSeedSameRun(t *testing.T) {
 	for _, w := range worlds {
-		for seed := uint64(1); seed <= 5; seed++ {
+		for seed := uint64(1); seed <= 2; seed++ {
 			a, b := rafttest.Run(seed, w.opts), rafttest.Run(seed, w.opts)
 			if a.Hash != b.Hash || a.Events != b.Events {
 				t.Errorf("%s: seed %d: %x after %d events, then %x after %d", w.name, seed, a.Hash, a.Events, b.Hash, b.Events)
