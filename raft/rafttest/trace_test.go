@@ -2,6 +2,7 @@ package rafttest_test
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 
 	"tinykv/raft/rafttest"
@@ -103,6 +104,25 @@ func TestParseTrace(t *testing.T) {
 		}
 		if _, err := rafttest.ParseTrace("# trace of rafttest, version 1\n" + bad); err == nil {
 			t.Errorf("%q is accepted", bad)
+		}
+	}
+}
+
+// TestTraceGoesOnToLiveness : a list that ends where the calm begins is judged by a fair schedule after it.
+func TestTraceGoesOnToLiveness(t *testing.T) {
+	for _, w := range worlds {
+		w.opts.Record = true
+		run := rafttest.Run(3, w.opts)
+		calm := slices.IndexFunc(run.Decisions, func(d rafttest.Decision) bool { return d.Verb == rafttest.VerbCalm })
+		upTo := rafttest.Play(run.Decisions[:calm], w.opts)
+		after := run.Decisions[:calm+1]
+		for id := range uint64(8) { // all nodes are back
+			after = append(after[:len(after):len(after)], rafttest.Decision{Verb: rafttest.VerbStart, Node: id + 1})
+		}
+		p := rafttest.Play(after, w.opts)
+		if upTo.Err != nil || p.Err != nil || p.Acks < upTo.Acks+3 || p.Reads < upTo.Reads+3 {
+			t.Errorf("%s: %v, %v; %d writes and %d reads, after the calm %d and %d", w.name, upTo.Err, p.Err, upTo.Acks,
+				upTo.Reads, p.Acks, p.Reads)
 		}
 	}
 }
