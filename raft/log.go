@@ -137,9 +137,9 @@ func (l *raftLog) slice(lo, hi, maxBytes uint64) ([]Entry, error) {
 
 // merge makes the log agree with entries, which follow an entry known to match (AppendEntries, steps 3 and 4 of figure
 // 2): those that are here already (matches) are skipped; from the first that conflicts on, everything is replaced: the
-// log is cut off there (truncate) and the rest of entries appended (push). Nothing is cut off if there is no conflict,
-// for the message may be an old one. A conflict with what is committed comes from no correct leader: it is refused
-// with ErrBadMessage and changes nothing.
+// log is cut off there (unstable.truncate) and the rest of entries appended (raftLog.push). Nothing is cut off if
+// there is no conflict, for the message may be an old one. A conflict with what is committed comes from no correct
+// leader: it is refused with ErrBadMessage and changes nothing.
 func (l *raftLog) merge(entries []Entry) error {
 	n, err := l.countPresent(entries)
 	if err != nil || n == len(entries) {

@@ -51,8 +51,8 @@ func (r *raft) forwardProposal(t EntryType, data []byte) error {
 	return nil
 }
 
-// appendEntry appends one entry of the present term to the leader's own log (push), after the last. Its size counts as
-// uncommitted (leader.uncommittedBytes), and a configuration change is the pending one from now on
+// appendEntry appends one entry of the present term to the leader's own log (raftLog.push), after the last. Its size
+// counts as uncommitted (leader.uncommittedBytes), and a configuration change is the pending one from now on
 // (leader.pendingConf). Nothing is sent: Ready does that. The entry counts as replicated here when it is durable, see
 // persisted.
 func (r *raft) appendEntry(t EntryType, data []byte) {
@@ -96,10 +96,10 @@ func (r *raft) sendAppends() error {
 }
 
 // sendAppend sends a follower the entries it is to have next, from p.next on, as many as fit into MaxMessageBytes
-// (slice); none if it has all. The MsgApp tells the index and term of the entry before them, our commit index, and as
-// Context the present round of heartbeats (leader.reads.round); it may leave before our own log is durable (send).
-// Then p notes it (progress.sent). If the entries, or the term of the one before, are compacted (ErrCompacted), it
-// sends a snapshot (sendSnapshot) instead. Any other error is Storage's, and handed on.
+// (raftLog.slice); none if it has all. The MsgApp tells the index and term of the entry before them, our commit index,
+// and as Context the present round of heartbeats (leader.reads.round); it may leave before our own log is durable
+// (send). Then p notes it (progress.sent). If the entries, or the term of the one before, are compacted
+// (ErrCompacted), it sends a snapshot (sendSnapshot) instead. Any other error is Storage's, and handed on.
 func (r *raft) sendAppend(p *progress) error {
 	prev := p.next - 1
 	prevTerm, err := r.log.term(prev)
