@@ -1,4 +1,5 @@
-// labs catchup: earlier stages from the reference. labs overlay: the same for the go command.
+// labs catchup: earlier stages from the reference. labs overlay: that, or what a stage is tested with, for the go
+// command.
 
 package main
 
@@ -23,8 +24,11 @@ func catchupCommand() *cobra.Command {
 		Use:   "catchup STAGE | --off",
 		Short: "Take the stages before STAGE from the reference from now on; your files stay untouched",
 		Long: `Take the stages before STAGE from the reference from now on, whenever something is graded, run by make
-play, or built with labs overlay. Your files stay as they are: the reference's functions are laid over them while they are compiled.
-A stage's own tests are always about your functions. labs catchup --off ends it.`,
+play, or built with labs overlay. Your files stay as they are: the reference's functions are laid over them while they
+are compiled. A stage's own tests are always about your functions. labs catchup --off ends it.
+
+The stages after the one that is graded come from the reference anyway, in the same way, so that its tests are about
+this stage and nothing that is not written yet. What you run is your own.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			here, err := workspace.Find(".")
@@ -82,19 +86,30 @@ func tellCaughtUp(cmd *cobra.Command, here *workspace.Space) error {
 
 func overlayCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "overlay",
-		Short: "Print a file for go build -overlay that brings what you caught up with",
+		Use:   "overlay [STAGE]",
+		Short: "Print a file for go build -overlay that brings what you caught up with, or what a stage is tested with",
 		Long: `Print the path of a file for the flag -overlay of go build, go run and go test, which brings the stages
-that you caught up with. It is as of now: ask again after you changed your files.
+that you caught up with. With a stage, it is what the stage's tests are built with: all later stages come from the
+reference, too. It is as of now: ask again after you changed your files.
 
-  go build -overlay "$(go run ./labs overlay)" -o bin/kv ./kv`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+  go build -overlay "$(go run ./labs overlay)" -o bin/kv ./kv
+  go test -overlay "$(go run ./labs overlay 2aa)" -run TestOne ./labs/tests/2aa`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id := ""
+			if len(args) == 1 {
+				stage, known := course.ByID(args[0])
+				if !known {
+					_, err := course.Select(args[0])
+					return firstError(err, fmt.Errorf("%s is several stages: name one", args[0]))
+				}
+				id = stage.ID
+			}
 			here, err := workspace.Find(".")
 			if err != nil {
 				return err
 			}
-			path, notes, err := here.OverlayFile()
+			path, notes, err := here.OverlayFile(id)
 			if err != nil {
 				return err
 			}

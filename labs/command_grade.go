@@ -15,8 +15,10 @@ import (
 
 	"tinykv/labs/course"
 	"tinykv/labs/grade"
+	"tinykv/labs/graft"
 	"tinykv/labs/overlay"
 	"tinykv/labs/report"
+	"tinykv/labs/starter"
 	"tinykv/labs/workspace"
 )
 
@@ -97,11 +99,17 @@ func gradeTree(ctx context.Context, w io.Writer, job gradeJob) (*grade.Report, e
 		return nil, err
 	}
 	progress := report.NewProgress(w, stages, nil, report.ProgressOptions{Live: isLively(w), Verbose: job.flags.verbose})
+	later, more, err := laterStages(job, root, stages, hidden)
+	if err != nil {
+		return nil, err
+	}
+	notices = append(notices, more...)
 	r, err := grade.Run(ctx, grade.Options{
 		Root: root, Stages: stages, Jobs: job.flags.jobs, CleanEnv: true, Observe: progress.Observe,
 		// As an overlay, the sources of hidden tests are gone before the first line of the learner's code runs.
-		Overlay: func(stage string) overlay.Files { return hidden[stage] },
-		Hidden:  func(stage string) bool { return hidden[stage] != nil },
+		Overlay:  func(stage string) overlay.Files { return hidden[stage].Over(later[stage]) },
+		Fallback: func(stage string) overlay.Files { return hidden[stage] },
+		Hidden:   func(stage string) bool { return hidden[stage] != nil },
 		Replay: func(stage, test string) string {
 			if hidden[stage] != nil {
 				return ""
@@ -116,6 +124,40 @@ func gradeTree(ctx context.Context, w io.Writer, job gradeJob) (*grade.Report, e
 	progress.Finish(r)
 	r.Notices = append(r.Notices, notices...)
 	return r, firstError(report.Summary(w, r), job.flags.writeReports(r))
+}
+
+// laterStages returns, for each stage that is graded, the reference's functions of all stages after it, over those of
+// the learner. Hidden tests of a stage are about that stage.
+func laterStages(job gradeJob, root string, stages []course.Stage, hidden map[string]overlay.Files) (
+	later map[string]overlay.Files, notices []string, err error,
+) {
+	reference, err := overlay.Read(job.course)
+	if err != nil {
+		return nil, nil, err
+	}
+	learner, err := overlay.ReadDirs(root, starter.Dirs(starter.Holes(job.table)))
+	if err != nil {
+		return nil, nil, err
+	}
+	later = map[string]overlay.Files{}
+	for _, s := range stages {
+		about := s
+		if hidden[s.ID] != nil {
+			about.ID = grade.AboutStage(s.ID)
+		}
+		c := graft.Course{Reference: hidden[s.ID].Over(reference), Hollow: job.table}
+		changes, notes, err := graft.Later(learner, c, job.table, about)
+		if err != nil {
+			return nil, nil, err
+		}
+		later[s.ID] = changes
+		for _, note := range notes {
+			if !slices.Contains(notices, note) {
+				notices = append(notices, note)
+			}
+		}
+	}
+	return later, notices, nil
 }
 
 // addPacks reads the hidden packs and returns all stages, and for each that is hidden the files of its tests.

@@ -21,7 +21,8 @@ func init() {
 Each test runs in a process of its own, so one that hangs or panics costs its own points only. A function that is not
 written yet is told by name and file. The exit status is 0 only if every test passed. Without a STAGE the stages that come
 from the reference are left out.`,
-		Example: "  labs test 1a\n  labs test 1a --run TestSnapshot -v\n  labs test 1 --json report.json",
+		Example: "  labs test 1a\n  labs test 1a --run TestSnapshot -v\n  labs test 1 --json report.json\n" +
+			"  labs test 2aa --run TestElectionsUnderFaults --seed 17",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			here, err := workspace.Find(".")
 			if err != nil {
@@ -46,6 +47,8 @@ from the reference are left out.`,
 	command.Flags().StringVar(&f.run, "run", "",
 		"run only the `test` of this name, or those that match this regular expression")
 	command.Flags().BoolVar(&f.race, "race", false, "build with the race detector (slower, needs a C compiler)")
+	command.Flags().Uint64Var(&f.seed, "seed", 0, "play this seed in seeded tests")
+	command.Flags().Uint64Var(&f.seeds, "seeds", 0, "play so many seeds in seeded tests, from --seed on")
 	register(command)
 }
 

@@ -24,12 +24,17 @@ import (
 // outputDir keeps what failing tests printed, below the root of the tree.
 const outputDir = ".labs/output"
 
+// traceDir keeps the runs with which seeded tests failed, for labs replay.
+const traceDir = ".labs/traces"
+
 // runFlags are the flags of the commands that run graded tests.
 type runFlags struct {
 	run        string
 	jobs       int
 	verbose    bool
 	race       bool
+	seed       uint64 // hand it to the tests; 0: they choose
+	seeds      uint64
 	json       string
 	junit      string
 	gradescope string
@@ -129,7 +134,7 @@ func runStages(ctx context.Context, w io.Writer, here *workspace.Space, f runFla
 	for _, s := range opts.Stages {
 		sources[s.ID] = fingerprint(here, s)
 	}
-	caughtUp, err := catchUp(w, here, opts.Stages)
+	overlays, err := overlaysFor(w, here, opts.Stages)
 	if err != nil {
 		return nil, err
 	}
@@ -142,18 +147,31 @@ func runStages(ctx context.Context, w io.Writer, here *workspace.Space, f runFla
 		Saved: func(stage, test string, t grade.TestResult) string { return saveOutput(root, stage, test, t.Output) },
 	})
 	opts.Root, opts.Only, opts.Jobs, opts.Race, opts.Observe = root, only, f.jobs, f.race, progress.Observe
-	opts.Overlay = func(stage string) overlay.Files { return caughtUp[stage] }
+	opts.Overlay = func(stage string) overlay.Files { return overlays[stage] }
+	if here.Learner {
+		opts.Fallback = func(stage string) overlay.Files { return withoutLater(here, stage) }
+	}
 	if f.race {
 		opts.Replay = func(stage, test string) string {
 			return fmt.Sprintf("go run ./labs test %s --run %s --race", stage, test)
 		}
 	}
+	if f.seed != 0 {
+		opts.Args = append(opts.Args, fmt.Sprintf("-seed=%d", f.seed))
+	}
+	if f.seeds != 0 {
+		opts.Args = append(opts.Args, fmt.Sprintf("-seeds=%d", f.seeds))
+	}
+	opts.TraceDir = traceDir
 	r, err := grade.Run(ctx, opts)
 	if err != nil {
 		progress.Finish(&grade.Report{})
 		return nil, err
 	}
 	progress.Finish(r)
+	if len(opts.Args) > 0 { // with other seeds than its own, a test says nothing about the points
+		return r, firstError(report.Summary(w, r), f.writeReports(r))
+	}
 	forgetOutputs(root, r)
 	last.Add(r, sources, time.Now())
 	return r, firstError(report.Summary(w, r), last.Write(root), f.writeReports(r))
@@ -168,9 +186,19 @@ func fingerprint(here *workspace.Space, s course.Stage) string {
 	return word
 }
 
-// catchUp returns what catching up lays over the tree for each stage, and tells the learner what there is to tell,
-// each note once.
-func catchUp(w io.Writer, here *workspace.Space, stages []course.Stage) (map[string]overlay.Files, error) {
+// withoutLater returns what is laid over the tree for a stage if the reference's functions for later stages don't fit
+// the learner's code.
+func withoutLater(here *workspace.Space, stage string) overlay.Files {
+	changes, _, err := here.CatchUpOverlay(stage)
+	if err != nil {
+		return overlay.Files{}
+	}
+	return changes
+}
+
+// overlaysFor returns what is laid over the tree for each stage, and tells the learner what there is to tell, each note
+// once.
+func overlaysFor(w io.Writer, here *workspace.Space, stages []course.Stage) (map[string]overlay.Files, error) {
 	all := map[string]overlay.Files{}
 	told := map[string]bool{}
 	for _, s := range stages {

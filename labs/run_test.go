@@ -125,6 +125,60 @@ func TestARunIsRememberedAndReported(t *testing.T) {
 	}
 }
 
+// What comes from the reference may not fit code that a learner has changed much. Then theirs is graded alone.
+func TestWhatDoesNotFitIsLeftOut(t *testing.T) {
+	stages := []course.Stage{sumStage}
+	odd := overlay.Files{"sum/reference_sum.go": []byte("package sum\n\nvar x = undefined\n")}
+	opts := grade.Options{
+		Root: sumTree(t, sumRight).Root, Stages: stages,
+		Overlay:  func(string) overlay.Files { return odd },
+		Fallback: func(string) overlay.Files { return overlay.Files{} },
+	}
+	r, err := grade.Run(t.Context(), opts)
+	if err != nil || !r.Passed() || len(r.Notices) != 1 || !strings.Contains(r.Notices[0], "undefined: undefined") {
+		t.Errorf("error %v, passed %v, notices %q; want a pass and a notice with the reason", err, r.Passed(), r.Notices)
+	}
+
+	// If theirs does not compile either, the messages are about their files.
+	opts.Root = sumTree(t, strings.Replace(sumRight, "return s", "return z", 1)).Root
+	r, err = grade.Run(t.Context(), opts)
+	if err != nil || !strings.Contains(r.Stages[0].BuildError, "sum/sum.go:8:9: undefined: z") ||
+		strings.Contains(r.Stages[0].BuildError, "reference_") {
+		t.Errorf("error %v, messages %q; want those of sum/sum.go", err, r.Stages[0].BuildError)
+	}
+
+	// Where it fits, nothing else is tried.
+	fits := overlay.Files{"sum/reference_sum.go": []byte("package sum\n\nvar X = 1\n")}
+	opts.Overlay = func(string) overlay.Files { return fits }
+	opts.Fallback = func(string) overlay.Files { t.Error("the other way was tried"); return nil }
+	opts.Root = sumTree(t, sumRight).Root
+	if r, err := grade.Run(t.Context(), opts); err != nil || !r.Passed() || len(r.Notices) > 0 {
+		t.Errorf("error %v, notices %q", err, r.Notices)
+	}
+}
+
+func TestASeedIsHandedOnAndCountsForNothing(t *testing.T) {
+	here := worldTree(t, "17")
+	stages := []course.Stage{seededStage}
+	for seed, points := range map[uint64]int{16: 3, 17: 0} {
+		var out bytes.Buffer
+		r, err := runStages(t.Context(), &out, here, runFlags{jobs: 1, run: "TestWorlds", seed: seed}, grade.Options{Stages: stages})
+		if err != nil || r.Points() != points {
+			t.Errorf("seed %d: %d points, %v; want %d\n%s", seed, r.Points(), err, points, out.String())
+		}
+	}
+	if _, err := os.Stat(filepath.Join(here.Root, ".labs/traces/worlds-seed17.trace")); err != nil {
+		t.Errorf("the trace was not kept: %v", err)
+	}
+	last, err := report.ReadLast(here.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line := last.Lines(stages, func(course.Stage) string { return "" })[0]; line.Points != 0 {
+		t.Errorf("a run of one seed is on the board: %+v", line)
+	}
+}
+
 func TestRunSelectsByNameOrPattern(t *testing.T) {
 	stages := []course.Stage{sumStage}
 	for pattern, want := range map[string][]string{"": {"TestTwo", "TestNone", "TestSlow"}, "TestTwo": {"TestTwo"},

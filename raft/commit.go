@@ -2,10 +2,14 @@ package raft
 
 // The commit rule, and what depends on it.
 
-// maybeCommit raises the leader's commit index as far as a quorum has made the log durable, and reports whether it
-// rose. The rule of §5.4.2 and figure 8: a leader counts replicas for entries of its own term only. An entry of an
-// earlier term that is on a majority may still be replaced by a later leader; it is committed when an entry of this
-// term after it is (Log Matching).
+// maybeCommit raises the leader's commit index as far as a quorum has made the log durable (quorumValue of match,
+// which is 0 for who has no progress), and reports whether it rose. The rule of §5.4.2 and figure 8: a leader counts
+// replicas for entries of its own term only. An entry of an earlier term that is on a majority may still be replaced
+// by a later leader; it is committed when an entry of this term after it is (Log Matching): entries of this term begin
+// at leader.termStart.
+//
+// If it rose, the followers are told at once (tellCommit) if Config.EagerCommit says so, or if the pending
+// configuration change (leader.pendingConf) has just become committed; else with the next append or heartbeat.
 func (r *raft) maybeCommit() bool {
 	list := r.leader.progress
 	index := r.members.quorumValue(func(id uint64) uint64 {

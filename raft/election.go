@@ -11,8 +11,9 @@ import "fmt"
 //	    +--------------------+--------------------+----------------------------+
 //	        a later term, the leader of this term, or a quorum that refuses
 
-// resetElectionTimer begins a wait of a newly drawn length. Different lengths on different nodes are what makes split
-// votes rare (§5.2), so the draw is repeated for each wait and not for each tick.
+// resetElectionTimer begins a wait (electionElapsed is 0 again) of a newly drawn length, electionTimeout: each of
+// ElectionTicks, ElectionTicks+1, ... 2*ElectionTicks-1 is as likely, by cfg.Rand. Different lengths on different
+// nodes are what makes split votes rare (§5.2), so the draw is repeated for each wait and not for each tick.
 func (r *raft) resetElectionTimer() {
 	r.electionElapsed = 0
 	r.electionTimeout = r.cfg.ElectionTicks + r.cfg.Rand.IntN(r.cfg.ElectionTicks)
@@ -32,7 +33,9 @@ func (r *raft) promotable() bool {
 // and if it wins brings the others up to date and hands over. A refusal by a quorum tells it that it is not needed.
 func (r *raft) stillNeeded() bool { return r.dismissed && r.log.last() > r.log.committed }
 
-// campaign begins an election, by asking first if pre-vote is on. A leader does not campaign.
+// campaign begins an election. With pre-vote (the default; Config.DisablePreVote turns it off) this node becomes a
+// pre-candidate and asks for pre-votes for the term after its own; without, it becomes a candidate and asks for votes
+// in its new term. A leader does not campaign: nothing happens.
 func (r *raft) campaign() {
 	switch {
 	case r.role == StateLeader:
@@ -45,7 +48,8 @@ func (r *raft) campaign() {
 	}
 }
 
-// becomePreCandidate changes neither term nor vote: nothing to be remembered.
+// becomePreCandidate takes the role, with no answers counted yet and no leader known, and begins a wait anew. Neither
+// term nor vote changes: there is nothing to be remembered.
 func (r *raft) becomePreCandidate() {
 	r.resetElectionTimer()
 	r.role = StatePreCandidate
@@ -53,7 +57,8 @@ func (r *raft) becomePreCandidate() {
 	r.candidate = &candidate{}
 }
 
-// becomeCandidate enters the next term and votes for itself.
+// becomeCandidate enters the next term (enterTerm, which also begins a wait anew), takes the role, with no answers
+// counted yet and no leader known, and gives this node's vote to itself.
 func (r *raft) becomeCandidate() {
 	r.enterTerm(r.term + 1)
 	r.role = StateCandidate
@@ -62,7 +67,10 @@ func (r *raft) becomeCandidate() {
 	r.candidate = &candidate{}
 }
 
-// requestVotes records our own vote and asks all other voters. Alone in the cluster that is the election.
+// requestVotes sends a question of type t (MsgVote or MsgPreVote) for the given term to each voter but ourselves, with
+// force, and with the index and term of our last entry. It is a promise (sendDeferred): a candidate has voted for
+// itself in this term, and that must be durable before anybody hears of it. Then it records our own yes (recordVote,
+// which ends nothing), and counts (countVotes): alone in the cluster that is the election.
 func (r *raft) requestVotes(t MessageType, term uint64, force bool) {
 	for _, id := range r.members.members() {
 		if id == r.id || !r.members.isVoter(id) {
@@ -74,8 +82,8 @@ func (r *raft) requestVotes(t MessageType, term uint64, force bool) {
 	r.countVotes()
 }
 
-// hearsLeader reports whether this node leads or heard from a leader within the last ElectionTicks (or may have, before
-// a restart).
+// hearsLeader reports whether this node leads or heard from a leader within the last ElectionTicks (or may have,
+// before a restart).
 func (r *raft) hearsLeader() bool { return r.role == StateLeader || r.now < r.voteFrom }
 
 // sticksToLeader reports whether no vote is given because there is a leader: one node that is cut off, or was removed
@@ -85,12 +93,16 @@ func (r *raft) sticksToLeader() bool { return !r.cfg.DisableCheckQuorum && r.hea
 
 // handleVote answers a candidate of our term, or a pre-candidate of any later one.
 //
-// A vote is granted if we have given none in this term, or have given it to this candidate, and the candidate's log is
-// at least as up to date as ours (§5.2, §5.4.1). Then it is durable before the answer leaves, and we wait anew before
-// we campaign ourselves.
+// A vote (MsgVoteResp) is granted if we have given it to this candidate in this term already, or have given none and
+// know no leader of it; and only if the candidate's log is at least as up to date as ours (upToDate; §5.2, §5.4.1).
+// Then it is remembered in vote, and our own wait begins again (electionElapsed). In any other case it is refused.
+// Granted or refused, the answer is a promise (sendDeferred): vote is durable before it leaves.
 //
-// A pre-vote is granted if the log is up to date and we do not hear from a leader. It binds nobody. Of two nodes that
-// ask at the same time with equal logs, the one with the larger id goes first, so that they do not split the vote.
+// A pre-vote (MsgPreVoteResp) is granted if the log is up to date, the term asked about is later than ours, and we do
+// not hear from a leader (hearsLeader). It binds nobody: neither vote nor the wait changes. Of two nodes that ask at
+// the same time with equal logs, the one with the larger id goes first (outranks), so that they do not split the vote.
+// A granted pre-vote bears the term that was asked about; a refused one our own term, if that is news to the
+// candidate, which is in the term before the one it asks about: then it learns that its term is over.
 func (r *raft) handleVote(m *Message) {
 	grant := r.log.upToDate(m.Index, m.LogTerm)
 	if m.Type == MsgPreVote {
@@ -117,7 +129,9 @@ func (r *raft) outranks(m *Message) bool {
 		m.Index == r.log.last() && m.LogTerm == r.log.lastTerm
 }
 
-// handleVoteResp counts an answer to the kind of question we are asking.
+// handleVoteResp takes an answer to the kind of question we are asking: as a candidate a MsgVoteResp of our term; as a
+// pre-candidate a MsgPreVoteResp that grants the term after ours, or refuses. If the sender is a voter it is recorded,
+// and the votes are counted. All other answers are late or mean somebody else: they have no effect.
 func (r *raft) handleVoteResp(m *Message) {
 	asking := r.role == StateCandidate && m.Type == MsgVoteResp && m.Term == r.term ||
 		r.role == StatePreCandidate && m.Type == MsgPreVoteResp && (m.Reject || m.Term == r.term+1)
@@ -128,15 +142,18 @@ func (r *raft) handleVoteResp(m *Message) {
 	r.countVotes()
 }
 
-// recordVote notes a voter's first answer; repeated answers count once.
+// recordVote notes a voter's answer in candidate.votes. The first one holds: repeated answers have no effect, for
+// messages may arrive twice.
 func (r *raft) recordVote(id uint64, granted bool) {
 	if findBallot(r.candidate.votes, id) < 0 {
 		r.candidate.votes = append(r.candidate.votes, ballot{id: id, granted: granted})
 	}
 }
 
-// countVotes acts on the result, if there is one. A won pre-vote begins the election, a won election makes a leader,
-// a lost one a follower that waits for the next.
+// countVotes acts on the result (tally), if there is one. A won election makes a leader. A won pre-vote begins the
+// election: this node becomes a candidate and asks for votes, without force. A lost one of either kind makes a
+// follower of the same term that knows no leader and waits for the next timeout; nor is it needed any more
+// (dismissed).
 func (r *raft) countVotes() {
 	switch r.members.tally(r.candidate.votes) {
 	case voteWon:
@@ -152,8 +169,12 @@ func (r *raft) countVotes() {
 	}
 }
 
-// becomeLeader takes office. The first act is an entry of the new term, empty of commands: only by committing it can
-// the entries of earlier terms be committed (§5.4.2), and reads be served (§8).
+// becomeLeader takes office, in the present term. All that was a candidate's is gone, timers begin anew (enterTerm
+// with the term we are in), the leader we know is ourselves. What a leader has is made: termStart is the index of the
+// entry about to be appended, pendingConf what assumedConf says, progress one for each member (progressOf), so that
+// nothing an earlier term knew of the followers is believed. Reads that waited for a leader are taken over
+// (takeForwardedReads). The first act is an entry of the new term, empty of commands (appendEntry): only by committing
+// it can the entries of earlier terms be committed (§5.4.2), and reads be served (§8).
 func (r *raft) becomeLeader() {
 	r.enterTerm(r.term)
 	r.candidate = nil
@@ -161,7 +182,7 @@ func (r *raft) becomeLeader() {
 	r.lead = r.id
 	r.leader = &leader{
 		termStart:   r.log.last() + 1,
-		pendingConf: r.log.last(), // there may be a change among the entries that are not committed yet
+		pendingConf: r.assumedConf(),
 	}
 	r.leader.progress = r.progressOf(r.members.members())
 	r.takeForwardedReads()

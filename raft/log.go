@@ -29,7 +29,12 @@ type raftLog struct {
 	lastConf uint64
 }
 
-// newRaftLog opens the log that storage holds.
+// newRaftLog opens the log that storage holds, on a start or restart: everything in it is durable and was offered, so
+// unstable begins empty after the last entry. applied is what the caller says was applied; it is no less than what a
+// snapshot covers, which ends just before the first index. What was applied was committed, even if the hard state says
+// less; and it was handed out. lastTerm is the term of the last entry. Which entry is the last configuration change is
+// not known without reading all: lastConf is last, to be safe. Errors of storage are wrapped with what was asked for;
+// a commit or applied index beyond the last entry is no state that a crash leaves: ErrBadConfig.
 func newRaftLog(storage Storage, hard HardState, applied uint64) (raftLog, error) {
 	first, err := storage.FirstIndex()
 	if err != nil {
@@ -92,7 +97,8 @@ func (l *raftLog) term(index uint64) (uint64, error) {
 }
 
 // matches reports whether the log holds an entry with this index and term. Index 0, before the first entry, always
-// matches term 0.
+// matches term 0. What is compacted or beyond the end of the log (ErrCompacted, ErrUnavailable from term) matches
+// nothing, which is no error; any other error is Storage's own, and handed on.
 func (l *raftLog) matches(index, term uint64) (bool, error) {
 	t, err := l.term(index)
 	if errors.Is(err, ErrCompacted) || errors.Is(err, ErrUnavailable) {
@@ -107,8 +113,8 @@ func (l *raftLog) upToDate(lastIndex, lastTerm uint64) bool {
 	return lastTerm > l.lastTerm || lastTerm == l.lastTerm && lastIndex >= l.last()
 }
 
-// slice returns the entries from lo on and before hi, one at least and then as many as fit into maxBytes; it may return
-// fewer, so that a result lies either in Storage or in unstable and nothing needs to be copied.
+// slice returns the entries from lo on and before hi, one at least and then as many as fit into maxBytes; it may
+// return fewer, so that a result lies either in Storage or in unstable and nothing needs to be copied.
 func (l *raftLog) slice(lo, hi, maxBytes uint64) ([]Entry, error) {
 	if lo >= hi {
 		return nil, nil
@@ -130,9 +136,10 @@ func (l *raftLog) slice(lo, hi, maxBytes uint64) ([]Entry, error) {
 }
 
 // merge makes the log agree with entries, which follow an entry known to match (AppendEntries, steps 3 and 4 of figure
-// 2): those that are here already are skipped; from the first that conflicts on, everything is replaced. Nothing is cut
-// off if there is no conflict, for the message may be an old one. A conflict with what is committed comes from no
-// correct leader: it is refused with ErrBadMessage and changes nothing.
+// 2): those that are here already (matches) are skipped; from the first that conflicts on, everything is replaced: the
+// log is cut off there (unstable.truncate) and the rest of entries appended (raftLog.push). Nothing is cut off if
+// there is no conflict, for the message may be an old one. A conflict with what is committed comes from no correct
+// leader: it is refused with ErrBadMessage and changes nothing.
 func (l *raftLog) merge(entries []Entry) error {
 	n, err := l.countPresent(entries)
 	if err != nil || n == len(entries) {
@@ -163,8 +170,10 @@ func (l *raftLog) countPresent(entries []Entry) (int, error) {
 }
 
 // lastNotAfterTerm returns the largest index not above from whose entry is of a term not above term, and that entry's
-// term: the last place up to which a log with such terms can possibly agree with this one. It goes no further back than
-// floor, up to where the logs are known to agree, nor than the log is compacted: there a snapshot is needed anyway.
+// term: the last place up to which a log with such terms can possibly agree with this one. It goes no further back
+// than floor, up to where the logs are known to agree; what is at floor is returned whatever its term. If it comes to
+// an entry that is compacted (ErrCompacted from term), it ends there, and the term is 0: there a snapshot is needed
+// anyway. Other errors are handed on.
 func (l *raftLog) lastNotAfterTerm(from, term, floor uint64) (index, termThere uint64, err error) {
 	for index = min(from, l.last()); index > floor; index-- {
 		termThere, err = l.term(index)
@@ -182,7 +191,8 @@ func (l *raftLog) lastNotAfterTerm(from, term, floor uint64) (index, termThere u
 	return floor, termThere, err
 }
 
-// commitTo raises the commit index; it never lowers it (L1). index must not be beyond the log.
+// commitTo raises the commit index, and reports whether it rose; it never lowers it (L1). index must not be beyond the
+// log: that is a broken invariant of our own, and a panic.
 func (l *raftLog) commitTo(index uint64) bool {
 	if index <= l.committed {
 		return false
@@ -195,7 +205,9 @@ func (l *raftLog) commitTo(index uint64) bool {
 }
 
 // applyLimit is the index up to which entries may be handed out to be applied: committed, and durable here by the time
-// they are applied. While a snapshot waits to be installed there is nothing to apply them to.
+// they are applied. In a Ready the write comes before the applying, so that is every committed entry; with async
+// storage only those before unstable.offset are durable. It is never below handedApply, and is that while a snapshot
+// waits to be installed: there is nothing yet to apply them to.
 func (l *raftLog) applyLimit(async bool) uint64 {
 	switch {
 	case l.snapshot != nil:
@@ -206,7 +218,9 @@ func (l *raftLog) applyLimit(async bool) uint64 {
 	return l.committed
 }
 
-// restore makes a snapshot the whole log.
+// restore makes a snapshot that was received the whole log ([unstable.restore]): what it covers is committed, and the
+// application gets it from the snapshot, so it counts as handed out. It is applied only when it is durable. The last
+// entry and the last configuration change are at its index now.
 func (l *raftLog) restore(s *Snapshot) {
 	l.unstable.restore(s)
 	l.committed = s.Metadata.Index

@@ -98,11 +98,16 @@ func (c *membership) members() []uint64 {
 	return slices.Compact(all)
 }
 
-// apply returns the configuration that a change leads to, or ErrBadConfChange:
+// apply returns the configuration that a change leads to, or the present one with ErrBadConfChange:
 //
-//   - an empty change leaves a joint configuration, and is the only one possible there;
-//   - changes of more than one voter, or with a joint transition, enter one: the voters of now are kept as outgoing;
-//   - any other is a single step.
+//   - nothing is possible before a configuration is known (no voters);
+//   - a change without Changes leaves a joint configuration (leaveJoint), and is the only one possible there;
+//   - the Changes are applied one after the other (applyOne). If the voters before and after differ in more than one
+//     node (symmetricDifference), or if the Transition asks for it, a joint configuration is entered (enterJoint), and
+//     left automatically unless the Transition is ConfChangeJointExplicit;
+//   - any other is a single step, if what comes out is a configuration (check): it must have a voter.
+//
+// The present configuration is not written to (M4), here or below: others may hold its lists.
 func (c *membership) apply(cc ConfChange) (membership, error) {
 	switch {
 	case len(c.voters) == 0:
@@ -125,7 +130,9 @@ func (c *membership) apply(cc ConfChange) (membership, error) {
 	return next, next.check()
 }
 
-// applyOne changes one node; a node that already is what it shall be stays it.
+// applyOne changes one node of the configuration that is being made: it is taken out of wherever it is, and put among
+// the voters, the learners, or nowhere (remove and insertSorted make new lists). So a node that already is what it shall
+// be stays it. The node None, or a change of unknown type, is ErrBadConfChange.
 func (c *membership) applyOne(change ConfChangeSingle) error {
 	id := change.NodeID
 	if id == None {
@@ -145,8 +152,9 @@ func (c *membership) applyOne(change ConfChangeSingle) error {
 	return nil
 }
 
-// enterJoint puts the voters of now beside those of next. A voter that becomes a learner must wait: it still votes in
-// the outgoing half.
+// enterJoint makes the joint configuration between this one and next: the voters and learners of next, with the voters
+// of now as outgoing, and autoLeave as given. A voter of now that becomes a learner must wait: it still votes in the
+// outgoing half, so it is in learnersNext, and not in learners. What comes out is checked (check).
 func (c *membership) enterJoint(next membership, autoLeave bool) (membership, error) {
 	next.outgoing = c.voters
 	next.autoLeave = autoLeave
@@ -161,7 +169,8 @@ func (c *membership) enterJoint(next membership, autoLeave bool) (membership, er
 	return next, next.check()
 }
 
-// leaveJoint drops the outgoing half.
+// leaveJoint drops the outgoing half: voters stay, learnersNext join the learners, and nothing else is left. What comes
+// out is checked (check). ErrBadConfChange if this configuration is not joint.
 func (c *membership) leaveJoint() (membership, error) {
 	if !c.joint() {
 		return *c, fmt.Errorf("%w: not in a joint configuration", ErrBadConfChange)
@@ -189,8 +198,14 @@ func symmetricDifference(a, b []uint64) int {
 	return n
 }
 
+// assumedConf is what pendingConf is for a new leader. The log may hold a change that an earlier leader appended and
+// that is not applied here, perhaps not even committed. Which entry it is would have to be searched, so the last entry
+// of the log, before that of the new term, stands for it: changes wait until all of them are applied.
+func (r *raft) assumedConf() uint64 { return r.log.last() }
+
 // checkProposedConf decides whether a leader may append a configuration change now: the one before must have been
-// applied here (§6: one at a time), so that the change can be tried on the configuration it will meet.
+// applied here (§6: one at a time), so that the change can be tried on the configuration it will meet. Else it is
+// ErrConfChangePending; data that does not decode, or a change that members cannot apply, is ErrBadConfChange.
 func (r *raft) checkProposedConf(data []byte) error {
 	if r.leader.pendingConf > r.log.applied {
 		return fmt.Errorf("at index %d: %w", r.leader.pendingConf, ErrConfChangePending)
@@ -203,7 +218,7 @@ func (r *raft) checkProposedConf(data []byte) error {
 	return err
 }
 
-// applyConfChange brings a committed change into force.
+// applyConfChange brings a committed change into force (switchTo), or changes nothing and returns why it is impossible.
 func (r *raft) applyConfChange(cc ConfChange) error {
 	next, err := r.members.apply(cc)
 	if err != nil {
@@ -213,10 +228,12 @@ func (r *raft) applyConfChange(cc ConfChange) error {
 	return nil
 }
 
-// switchTo puts a configuration in force, and draws the conclusions: a leader that no longer votes hands over
-// (transfer.go); a smaller quorum may already have committed more, confirmed more reads, or elected us.
+// switchTo puts a configuration in force, and draws the conclusions for the role this node has. First noteDismissal,
+// which compares with the one before. A leader: the members it sends to (progressOf), then leaderAfterSwitch. A
+// candidate of either kind: if it is not promotable any more, it follows, in its term and nobody; else the quorum may
+// have become smaller, so that the votes it has decide now (countVotes). A follower: nothing.
 func (r *raft) switchTo(next membership) {
-	r.dismissed = !next.isVoter(r.id) && (r.dismissed || r.members.isVoter(r.id))
+	r.noteDismissal(&next)
 	r.members = next
 	switch r.role {
 	case StateLeader:
@@ -231,8 +248,13 @@ func (r *raft) switchTo(next membership) {
 	}
 }
 
-// progressOf returns a progress for each member: the one we have, or a fresh one that is given the time of an election
-// timeout to show itself.
+// noteDismissal keeps dismissed up to date: set when this node loses its vote, reset when it gets one again.
+func (r *raft) noteDismissal(next *membership) {
+	r.dismissed = !next.isVoter(r.id) && (r.dismissed || r.members.isVoter(r.id))
+}
+
+// progressOf returns a progress for each member, in their order: the one we have, or a fresh one (newProgress) that is
+// given the time of an election timeout to show itself.
 func (r *raft) progressOf(members []uint64) []progress {
 	list := make([]progress, 0, len(members))
 	for _, id := range members {
@@ -245,6 +267,10 @@ func (r *raft) progressOf(members []uint64) []progress {
 	return list
 }
 
+// leaderAfterSwitch draws a leader's conclusions from a new configuration, in this order. A transfer to a node that has
+// no vote any more is given up (abortTransfer). A lease that another quorum granted is forgotten (readRounds.dropLease).
+// With a smaller quorum, more may be committed already (maybeCommit) and more reads confirmed (confirmReads). A leader
+// that has no vote any more looks for a successor (maybeHandOver in transfer.go).
 func (r *raft) leaderAfterSwitch() {
 	if t := r.leader.transferee; t != None && !r.members.isVoter(t) {
 		r.abortTransfer()
@@ -255,8 +281,10 @@ func (r *raft) leaderAfterSwitch() {
 	r.maybeHandOver()
 }
 
-// maybeLeaveJoint appends the change that leaves a joint configuration, once the change that entered it has been
-// applied. It is not subject to limits: a cluster must not stay there because it is busy.
+// maybeLeaveJoint appends the change that leaves a joint configuration (an EntryConfChange that holds an empty change,
+// encoded), if this node leads, the configuration asks for it (autoLeave), and no change is pending: the one that
+// entered it has been applied, the one that leaves it was not appended already. It is not subject to limits: a cluster
+// must not stay there because it is busy.
 func (r *raft) maybeLeaveJoint() {
 	if r.role != StateLeader || !r.members.autoLeave || r.leader.pendingConf > r.log.applied {
 		return

@@ -104,7 +104,9 @@ func (s *MemoryStorage) Append(entries []Entry) error {
 	return nil
 }
 
-// ApplySnapshot replaces everything by a snapshot that was received. An older one than the present is refused.
+// ApplySnapshot replaces everything by a snapshot that was received: the log is empty behind it, and Term still knows its
+// last entry. One that is not newer than the present is refused with an error and changes nothing. The hard state is the
+// caller's to set.
 func (s *MemoryStorage) ApplySnapshot(snap Snapshot) error {
 	if snap.Metadata.Index <= s.snap.Metadata.Index {
 		return fmt.Errorf("snapshot at %d is older than %d", snap.Metadata.Index, s.snap.Metadata.Index)
@@ -114,7 +116,10 @@ func (s *MemoryStorage) ApplySnapshot(snap Snapshot) error {
 	return nil
 }
 
-// CreateSnapshot records the application's state at index, to be sent to followers that need it. The log is untouched.
+// CreateSnapshot records the application's state at index, to be sent to followers that need it: with the term of that
+// entry, and with a copy of the configuration, for the caller goes on using its own. The log is untouched. An index that
+// the log does not hold (ErrCompacted, ErrUnavailable, wrapped) or that is not after the present snapshot's is refused
+// and changes nothing.
 func (s *MemoryStorage) CreateSnapshot(index uint64, conf ConfState, data []byte) error {
 	term, err := s.Term(index)
 	if err != nil {
@@ -127,8 +132,10 @@ func (s *MemoryStorage) CreateSnapshot(index uint64, conf ConfState, data []byte
 	return nil
 }
 
-// Compact forgets the entries up to and with index. It keeps them until a snapshot covers them, for a follower that
-// needs them could be sent neither.
+// Compact forgets the entries up to and with index; Term still knows the term of the last of them. Below what is
+// compacted already it is ErrCompacted. It refuses to go beyond the snapshot, for a follower that needs those entries
+// could be sent neither. Refused, it changes nothing. What is kept goes on in a new array: readers may still hold the old
+// one, and the memory of what was forgotten must be free when they are done.
 func (s *MemoryStorage) Compact(index uint64) error {
 	base := s.ents[0].Index
 	if index <= base {
@@ -137,7 +144,7 @@ func (s *MemoryStorage) Compact(index uint64) error {
 	if index > s.snap.Metadata.Index {
 		return fmt.Errorf("compact to %d: the snapshot reaches %d only", index, s.snap.Metadata.Index)
 	}
-	kept := make([]Entry, 1, uint64(len(s.ents))-(index-base))
+	kept := make([]Entry, 1, len(s.ents)) // room to grow to the same length again, which is what logs do
 	kept[0] = Entry{Index: index, Term: s.ents[index-base].Term}
 	s.ents = append(kept, s.ents[index-base+1:]...)
 	return nil

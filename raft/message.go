@@ -139,7 +139,9 @@ func (m *Message) checkEntries() error {
 	return nil
 }
 
-// checkSnapshot wants a snapshot that stands for something: an index, a term its leader can know, and a voter.
+// checkSnapshot wants a snapshot that stands for something: an index, a term that its leader can know (not zero, not
+// after the message's own), and a configuration that can be (see newMembership; it has a voter). Everything else, a
+// missing snapshot included, is an error that wraps ErrBadMessage.
 func (m *Message) checkSnapshot() error {
 	s := m.Snapshot
 	if s == nil || s.Metadata.Index == 0 || s.Metadata.Term == 0 || s.Metadata.Term > m.Term {

@@ -63,8 +63,9 @@ func (p *progress) become(s ProgressState) {
 	p.window.reset()
 }
 
-// probeAfterSnapshot leaves the snapshot state. If the snapshot arrived, the log is continued after it, else after what
-// is known to match, which makes another snapshot. Either way wait for a sign of life first.
+// probeAfterSnapshot leaves the snapshot state for that of a probe. If the snapshot arrived, the log is continued
+// after pendingSnapshot, else after what is known to match, which makes another snapshot; never before match (P1).
+// Either way wait for a sign of life first.
 func (p *progress) probeAfterSnapshot(arrived bool) {
 	p.next = p.match + 1
 	if arrived {
@@ -90,7 +91,9 @@ func (p *progress) due(last uint64) bool {
 	return (p.next <= last || p.nudge || p.tellCommit) && !p.paused()
 }
 
-// sent notes that an append with these entries is on its way.
+// sent notes that an append with these entries is on its way: what was due (nudge, tellCommit) is done. In probe, the
+// next one waits for an answer (waiting). In replicate, if there are entries, they take a place in the window, with
+// their last index and their size (totalBytes), and next goes on behind them as if they had arrived.
 func (p *progress) sent(entries []Entry) {
 	p.nudge, p.tellCommit = false, false
 	switch {
@@ -103,7 +106,13 @@ func (p *progress) sent(entries []Entry) {
 	}
 }
 
-// acked notes that the member has everything up to index. It reports whether that is news.
+// acked notes that the member has everything up to index, and reports whether that is news: index is beyond match.
+// match never falls, and next stays beyond it. Answers may be old or come twice. What else it means depends on the
+// state:
+//
+//   - probe: unless the answer is an old one (match is already beyond it), the logs agree: replicate, after match;
+//   - replicate: the window has room again (freeTo);
+//   - snapshot: once match has reached pendingSnapshot, replicate, after match.
 func (p *progress) acked(index uint64) bool {
 	news := index > p.match
 	p.match = max(p.match, index)
@@ -125,8 +134,15 @@ func (p *progress) acked(index uint64) bool {
 	return news
 }
 
-// rejected notes that the member does not have the entry before the append it was sent, and at most reaches hint. It
-// reports whether that is news; answers to older appends are not.
+// rejected notes that the member does not have the entry before the append it was sent, prev, and agrees with us at
+// hint at most. It reports whether that is news; answers to older appends are not, and change nothing:
+//
+//   - prev is not beyond match: since then the member has acknowledged it;
+//   - in probe, prev is not the entry before next: another append was asked about;
+//   - in snapshot, always.
+//
+// In replicate something was lost on the way: probe, after match. In probe, next becomes the entry after hint, but
+// goes back by one at least, and never to match or below; and the wait is over.
 func (p *progress) rejected(prev, hint uint64) bool {
 	switch p.state {
 	case ProgressReplicate:
@@ -156,8 +172,8 @@ func totalBytes(entries []Entry) uint64 {
 	return sum
 }
 
-// findProgress returns the progress of a member, or nil. The list is sorted and short; no map, so that its order is the
-// same in every run.
+// findProgress returns the progress of a member, or nil. The list is sorted and short; no map, so that its order is
+// the same in every run.
 func findProgress(list []progress, id uint64) *progress {
 	for i := range list {
 		if list[i].id == id {

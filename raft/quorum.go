@@ -33,7 +33,8 @@ func majorityValue(values, voters []uint64, value func(id uint64) uint64) uint64
 }
 
 // quorumValue returns the largest value that a quorum has reached: match indexes give the index that may be committed,
-// rounds of heartbeats the newest round that is confirmed.
+// rounds of heartbeats the newest round that is confirmed. In a joint configuration a quorum is a majority of voters and
+// a majority of outgoing, so the value is one that both have reached (majorityValue of each).
 func (c *membership) quorumValue(value func(id uint64) uint64) uint64 {
 	var scratch [8]uint64 // no allocation for clusters of the usual size
 	return min(majorityValue(scratch[:0], c.voters, value), majorityValue(scratch[:0], c.outgoing, value))
@@ -49,7 +50,8 @@ func (c *membership) hasQuorum(yes func(id uint64) bool) bool {
 	}) > 0
 }
 
-// tally counts an election: won if a quorum granted, lost if so many refused that none can any more.
+// tally counts an election: voteWon if a quorum (hasQuorum) granted, voteLost if so many refused that those who did not
+// are no quorum any more, votePending otherwise. Ballots of nodes that do not vote count for nothing.
 func (c *membership) tally(votes []ballot) voteResult {
 	granted := func(id uint64) bool {
 		i := findBallot(votes, id)

@@ -238,14 +238,22 @@ func (r *raft) admitInTerm(m *Message) error {
 	return nil
 }
 
-// enterLaterTerm handles the later term of a message. It reports whether the message itself is still to be handled.
+// enterLaterTerm handles a message of a later term than ours, and reports whether the message itself is still to be
+// handled. As a rule we enter that term as a follower (§5.1), of the sender if only a leader sends such a message
+// (fromLeader), else of nobody known, and the message is handled in it. There are three exceptions, which leave this
+// node as it is:
+//
+//   - MsgPreVote is a question about a term that does not exist yet (dissertation §9.6): handled, nothing is entered.
+//   - MsgPreVoteResp that grants bears the term we would campaign in: handled, nothing is entered. (One that refuses
+//     shows a term that exists: the rule holds.)
+//   - MsgVote while we stick to our leader (sticksToLeader), unless it has Force: not even handled (§6).
 func (r *raft) enterLaterTerm(m *Message) bool {
 	switch m.Type {
 	case MsgPreVote:
-		return true // a question about a term that does not exist yet (dissertation §9.6)
+		return true
 	case MsgPreVoteResp:
 		if !m.Reject {
-			return true // granted for the term we would campaign in
+			return true
 		}
 	case MsgVote:
 		if !m.Force && r.sticksToLeader() {

@@ -145,7 +145,9 @@ func (r *raft) renewLease() {
 // dropLease forgets a lease that was granted by the quorum of another configuration.
 func (q *readRounds) dropLease() { q.begun, q.hasLease = q.begun[:0], false }
 
-// inLease reports whether reads need no round now.
+// inLease reports whether reads need no round now: with ReadLease, if a quorum confirmed a round (hasLease) that began
+// less than Config.LeaseTicks ago (leaseFrom, on the clock now). Never while a transfer is under way, and never again in
+// this term once a node was told to campaign (leaseGivenUp): its votes do not wait for the lease to run out.
 func (r *raft) inLease() bool {
 	q := &r.leader.reads
 	return r.cfg.ReadMode == ReadLease && q.hasLease && !q.leaseGivenUp &&

@@ -56,7 +56,10 @@ type write struct {
 	snapshot *Snapshot
 }
 
-// HasReady reports whether Ready would return anything. While a Ready is out, there is none.
+// HasReady reports whether Ready would return anything. While a Ready is out, there is none. What makes one: a message
+// or a read state in the outbox, entries after log.offered, a snapshot that was not offered, committed entries after
+// log.handedApply (see [raftLog.applyLimit]), a hard or soft state other than lastHard or lastSoft, and messages that
+// are built only when Ready is taken ([raft.outputDue]). It changes nothing, and asks nothing of Storage.
 func (rn *RawNode) HasReady() bool {
 	r := rn.r
 	if rn.outstanding {
@@ -68,7 +71,9 @@ func (rn *RawNode) HasReady() bool {
 		rn.hardState() != rn.lastHard || r.softState() != rn.lastSoft || r.outputDue()
 }
 
-// outputDue reports whether messages would be built for a Ready.
+// outputDue reports whether buildOutput would build messages: on a leader if reads wait that can be served
+// ([raft.readsDue]) or an append is due to a member other than this node ([progress.due]); on others if reads wait to be
+// forwarded ([raft.forwardReadsDue]). It changes nothing.
 func (r *raft) outputDue() bool {
 	if r.role != StateLeader {
 		return r.forwardReadsDue()
@@ -85,8 +90,9 @@ func (r *raft) outputDue() bool {
 	return false
 }
 
-// Ready takes what there is to do. It must be followed by Advance before it is called again (ErrReadyTwice). An error
-// comes from Storage, wrapped; then nothing was taken, and Ready may be called again.
+// Ready takes what there is to do. It must be followed by Advance before it is called again: else it panics with
+// ErrReadyTwice. An error comes from Storage, wrapped; then nothing was taken, and Ready may be called again. So what
+// can fail comes first: the output is built ([raft.buildOutput]), the committed entries are read, and then all is taken.
 func (rn *RawNode) Ready() (Ready, error) {
 	if rn.outstanding {
 		panic(ErrReadyTwice)
@@ -111,7 +117,9 @@ func (r *raft) buildOutput() error {
 	return r.sendAppends()
 }
 
-// nextCommitted reads the next entries to apply.
+// nextCommitted reads the next entries to apply: after log.handedApply, up to [raftLog.applyLimit], and no more than fit
+// into MaxApplyBytes (one always does). None is no error. It changes nothing: until [raft.handOut] they count as not
+// handed out. An error of Storage is wrapped with what was asked for.
 func (r *raft) nextCommitted() ([]Entry, error) {
 	lo, hi := r.log.handedApply+1, r.log.applyLimit(r.cfg.AsyncStorage)+1
 	entries, err := r.log.slice(lo, hi, r.cfg.MaxApplyBytes)
@@ -121,7 +129,13 @@ func (r *raft) nextCommitted() ([]Entry, error) {
 	return entries, nil
 }
 
-// take moves everything from the state machine into a Ready. From here on nothing can fail.
+// take moves everything from the state machine into a Ready. From here on nothing can fail. The Ready is numbered and
+// outstanding. SoftState and HardState are set only if they differ from what the last Ready that had one said, and are
+// remembered. MustSync as its field says. Messages come from [outbox.take]; how many of them are immediate, too, but none
+// are while the term is not durable (r.durableTerm), nor with Config.SequentialAppend.
+//
+// Last, a write is recorded in log.writes for [raft.persistedTo]: its number, the last entry that is offered by now, the
+// term, and the snapshot that waits, if any.
 func (rn *RawNode) take(committed []Entry) Ready {
 	r := rn.r
 	rn.outstanding = true
@@ -152,7 +166,9 @@ func (rn *RawNode) take(committed []Entry) Ready {
 	return rd
 }
 
-// handOut notes that committed entries are given to the application.
+// handOut notes that committed entries are given to the application: log.handedApply goes up to the last of them. On a
+// leader they no longer count as uncommitted: the size of each entry that it appended itself in this term (from
+// leader.termStart on; only those were counted) is taken off leader.uncommittedBytes, which never goes below zero.
 func (r *raft) handOut(committed []Entry) {
 	if len(committed) == 0 {
 		return
@@ -168,7 +184,8 @@ func (r *raft) handOut(committed []Entry) {
 	}
 }
 
-// take empties the outbox. What it returns is not used again: it belongs to the caller.
+// take empties the outbox of its messages: the immediate ones first, then the deferred, and how many the first are. What
+// it returns is not used again, for it belongs to the caller. If there is only one kind, nothing need be copied.
 func (o *outbox) take() (messages []Message, immediate int) {
 	immediate = len(o.immediate)
 	switch {
@@ -183,7 +200,9 @@ func (o *outbox) take() (messages []Message, immediate int) {
 	return messages, immediate
 }
 
-// offerEntries hands out the entries that no Ready has had yet.
+// offerEntries hands out the entries that no Ready has had yet, those after offered, and moves offered to the last; nil
+// if there are none. They are not copied (U3): the capacity of what is returned ends with its length, so that neither
+// side can write over what the other has.
 func (u *unstable) offerEntries() []Entry {
 	if u.offered >= u.last() {
 		return nil
@@ -193,7 +212,8 @@ func (u *unstable) offerEntries() []Entry {
 	return entries[:len(entries):len(entries)]
 }
 
-// offerSnapshot hands out the snapshot, once.
+// offerSnapshot hands out the snapshot that was received, once: nil if there is none or a Ready has had it. It stays in
+// u.snapshot until it is durable.
 func (u *unstable) offerSnapshot() *Snapshot {
 	if u.snapshot == nil || u.snapshotOffered {
 		return nil
@@ -203,7 +223,9 @@ func (u *unstable) offerSnapshot() *Snapshot {
 }
 
 // Advance says that the last Ready is done: its write is durable, its committed entries are applied (with AsyncStorage:
-// that it was taken over). It panics with ErrAdvanceWithoutReady if there is none.
+// that it was taken over, and nothing else). It panics with ErrAdvanceWithoutReady if there is none. What follows from
+// it is concluded by [raft.persistedTo], for all Readies up to this one, and then [raft.appliedTo], for all that was
+// handed out to be applied.
 func (rn *RawNode) Advance() {
 	if !rn.outstanding {
 		panic(ErrAdvanceWithoutReady)
@@ -238,7 +260,11 @@ func (rn *RawNode) Applied(index uint64) {
 	rn.r.appliedTo(index)
 }
 
-// persistedTo draws the conclusions of writes having become durable, oldest first.
+// persistedTo draws the conclusions of writes having become durable: those in log.writes with this number or a lower one,
+// oldest first, each taken off the list. With a write its term is durable (r.durableTerm), and the log up to its last
+// entry (stableTo). If it held the snapshot that still waits, and not one that a newer has replaced, then that waits no
+// longer, and counts as applied ([raft.appliedTo]), before the entries count. At the end, always, a leader draws its own
+// conclusion: [raft.persisted].
 func (r *raft) persistedTo(number uint64) {
 	writes := r.log.writes
 	n := 0
@@ -256,7 +282,9 @@ func (r *raft) persistedTo(number uint64) {
 	r.persisted()
 }
 
-// appliedTo notes how far the application is. A joint configuration that was applied may now be left.
+// appliedTo notes how far the application is; an index that is not news does nothing (L2). After it, a joint
+// configuration that was applied may be left ([raft.maybeLeaveJoint]), and a call to campaign that had to wait for a
+// configuration change is answered ([raft.answerCall]).
 func (r *raft) appliedTo(index uint64) {
 	if index <= r.log.applied {
 		return

@@ -15,7 +15,7 @@ func (r *raft) propose(t EntryType, data []byte) error {
 	if r.role != StateLeader {
 		return r.forwardProposal(t, data)
 	}
-	if r.leader.transferee != None || !r.members.isVoter(r.id) {
+	if r.handsOver() {
 		return fmt.Errorf("%w: leadership goes to another node", ErrProposalDropped)
 	}
 	e := Entry{Type: t, Data: data}
@@ -51,7 +51,10 @@ func (r *raft) forwardProposal(t EntryType, data []byte) error {
 	return nil
 }
 
-// appendEntry appends to the leader's own log. It counts as replicated here when it is durable, see persisted.
+// appendEntry appends one entry of the present term to the leader's own log (raftLog.push), after the last. Its size
+// counts as uncommitted (leader.uncommittedBytes), and a configuration change is the pending one from now on
+// (leader.pendingConf). Nothing is sent: Ready does that. The entry counts as replicated here when it is durable, see
+// persisted.
 func (r *raft) appendEntry(t EntryType, data []byte) {
 	e := Entry{Term: r.term, Index: r.log.last() + 1, Type: t, Data: data}
 	r.log.push(e)
@@ -92,8 +95,11 @@ func (r *raft) sendAppends() error {
 	return nil
 }
 
-// sendAppend sends a follower the entries it is to have next, as many as fit into a message, or a snapshot if they are
-// gone.
+// sendAppend sends a follower the entries it is to have next, from p.next on, as many as fit into MaxMessageBytes
+// (raftLog.slice); none if it has all. The MsgApp tells the index and term of the entry before them, our commit index,
+// and as Context the present round of heartbeats (leader.reads.round); it may leave before our own log is durable
+// (send). Then p notes it (progress.sent). If the entries, or the term of the one before, are compacted
+// (ErrCompacted), it sends a snapshot (sendSnapshot) instead. Any other error is Storage's, and handed on.
 func (r *raft) sendAppend(p *progress) error {
 	prev := p.next - 1
 	prevTerm, err := r.log.term(prev)
@@ -116,8 +122,16 @@ func (r *raft) sendAppend(p *progress) error {
 }
 
 // handleAppend is a follower's part of AppendEntries (figure 2): make the log agree with the leader's as far as the
-// message reaches, and answer how far that is. What is acknowledged is never more than that, whatever else the log
-// holds; nor is what is taken to be committed.
+// message reaches, and answer how far that is.
+//
+//   - The append begins before our commit index: an old message. Up to there the logs agree anyway, and the leader should
+//     know: acknowledge the commit index (ackAppend), and look at nothing.
+//   - The entry before the append is not here with that term: rejectAppend.
+//   - Else merge the entries. What the message vouches for ends with its last entry, or with the entry before it if it has
+//     none, whatever else our log holds behind. No more than that is acknowledged (ackAppend), and no more than that is
+//     taken to be committed, even if the leader's commit index is higher (commitTo).
+//
+// Errors of Storage and of merge are handed on, and no answer is sent.
 func (r *raft) handleAppend(m *Message) error {
 	if m.Index < r.log.committed {
 		// An old message: up to the commit index the logs agree anyway, and the leader should know.
@@ -154,9 +168,11 @@ func (r *raft) ackAppend(m *Message, index uint64) {
 	r.sendDeferred(Message{Type: MsgAppResp, To: m.From, Index: index, Context: m.Context})
 }
 
-// rejectAppend says that the entry before the append is not here, and where to look: the logs can agree only up to an
-// entry whose term is not later than the leader's at that place (end of §5.3). So a follower that diverged for whole
-// terms is found out in one round trip for each term, not for each entry.
+// rejectAppend says that the entry before the append is not here (a MsgAppResp with Reject, whose Index is that
+// entry's and whose Context is the message's), and where to look: the logs can agree only up to an entry whose term is
+// not later than the leader's at that place (end of §5.3), and they do agree up to our commit index (lastNotAfterTerm
+// finds the place). Hint is that entry's index, LogTerm its term. So a follower that diverged for whole terms is found
+// out in one round trip for each term, not for each entry. The answer waits for the write (sendDeferred).
 func (r *raft) rejectAppend(m *Message) error {
 	hint, term, err := r.log.lastNotAfterTerm(m.Index, m.LogTerm, r.log.committed)
 	if err != nil {
@@ -181,7 +197,9 @@ func (r *raft) handleAppendResp(p *progress, m *Message) error {
 	return nil
 }
 
-// handleRejection steps back: past every entry of ours that is of a later term than the follower has at the hint.
+// handleRejection steps back: past every entry of ours that is of a later term than the follower has at the hint
+// (m.Hint, m.LogTerm; lastNotAfterTerm, not below what is known to match). With Config.LinearBacktrack it steps back
+// by one entry. If that is news (progress.rejected), another append is due at once (nudge).
 func (r *raft) handleRejection(p *progress, m *Message) error {
 	hint := m.Index - 1
 	if !r.cfg.LinearBacktrack {
@@ -196,21 +214,22 @@ func (r *raft) handleRejection(p *progress, m *Message) error {
 	return nil
 }
 
-// broadcastHeartbeat tells everybody that we lead, and of the present round of heartbeats.
+// broadcastHeartbeat tells every other member that we lead, and of the present round of heartbeats
+// (leader.reads.round, as Context). It also tells what is committed, but no more than what is known to match there:
+// beyond, the follower may have something else, and must not commit it.
 func (r *raft) broadcastHeartbeat() {
 	for i := range r.leader.progress {
 		p := &r.leader.progress[i]
 		if p.id == r.id {
 			continue
 		}
-		// Beyond match the follower may have something else: it must not commit there.
 		r.send(Message{Type: MsgHeartbeat, To: p.id, Commit: min(p.match, r.log.committed),
 			Context: r.leader.reads.round})
 	}
 }
 
-// handleHeartbeat is a follower's part. What the leader says is committed here lies within what it knows to match, so a
-// commit index beyond our log comes from no correct leader and is not believed.
+// handleHeartbeat is a follower's part. What the leader says is committed here lies within what it knows to match, so
+// a commit index beyond our log comes from no correct leader and is not believed.
 func (r *raft) handleHeartbeat(m *Message) {
 	if m.Commit <= r.log.last() {
 		r.log.commitTo(m.Commit)

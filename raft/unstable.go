@@ -101,7 +101,8 @@ func (u *unstable) stableTo(index uint64) {
 	}
 }
 
-// restore replaces everything by a snapshot.
+// restore replaces everything by a snapshot that no Ready has offered yet: no entries, and the next one comes after it.
+// The writes that are on their way stay in the list, but make no entry durable any more ([unstable.clipWrites]).
 func (u *unstable) restore(s *Snapshot) {
 	u.clipWrites(0)
 	*u = unstable{snapshot: s, offset: s.Metadata.Index + 1, offered: s.Metadata.Index, writes: u.writes}

@@ -40,6 +40,7 @@ type Test struct {
 	Name           string // "TestGetSeesItsSnapshot"
 	Points         int    // at least 1
 	TimeoutSeconds int    // 0: DefaultTestTimeout
+	Seeded         bool   // it plays seeds: it obeys the flags -seed, -seeds and -replay, and labs soak runs it
 }
 
 // DefaultTestTimeout bounds a test that names no bound of its own. A good test takes a hundredth of it; the rest is for
@@ -126,6 +127,11 @@ func Before(table []Stage, id string) []Stage {
 // From returns the stage with this id and those after it: none if there is no such stage.
 func From(table []Stage, id string) []Stage {
 	return slices.Clone(table[index(table, id):])
+}
+
+// After returns the stages of table that come after the stage with this id: none if there is no such stage.
+func After(table []Stage, id string) []Stage {
+	return slices.Clone(table[min(index(table, id)+1, len(table)):])
 }
 
 // index returns the place of the stage in the table, or the table's length.

@@ -52,6 +52,10 @@ func TestBeforeAndFromSplitTheCourse(t *testing.T) {
 		if before != want[0] || from != want[1] {
 			t.Errorf("%s: before %q, from %q; want %q", id, before, from, want)
 		}
+		_, later, _ := strings.Cut(want[1]+" ", " ")
+		if after := strings.Join(ids(After(table, id)), " "); after != strings.TrimSpace(later) {
+			t.Errorf("%s: after it %q, want %q", id, after, later)
+		}
 	}
 }
 
@@ -95,7 +99,7 @@ func TestPanicTextIsReadBack(t *testing.T) {
 }
 
 func TestPointsAndTimeouts(t *testing.T) {
-	s := Stage{Tests: []Test{{"TestA", 2, 0}, {"TestB", 3, 30}}}
+	s := Stage{Tests: []Test{{Name: "TestA", Points: 2}, {Name: "TestB", Points: 3, TimeoutSeconds: 30}}}
 	got := []any{s.Points(), s.Tests[0].Timeout(), s.Tests[1].Timeout()}
 	if want := []any{5, 10 * time.Second, 30 * time.Second}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)

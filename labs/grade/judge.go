@@ -28,6 +28,7 @@ type execution struct {
 	memoryMax int64
 	processes int // how many processes it had started when it was killed for that; 0 if it was not
 	duration  time.Duration
+	traces    []string // files that it left and that were kept
 }
 
 // verdict is what judge says.

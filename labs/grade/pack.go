@@ -147,6 +147,14 @@ func checkPackFiles(files overlay.Files, tests []packTest) error {
 	return nil
 }
 
+// AboutStage returns the stage of the course that a stage of a pack is about: "midterm/1a/engine" is about 1a.
+func AboutStage(id string) string {
+	if parts := strings.Split(id, "/"); len(parts) > 1 {
+		return parts[1]
+	}
+	return id
+}
+
 // makePack turns the list into stages, in the order in which their first tests are listed.
 func makePack(l packList, files overlay.Files) *Pack {
 	p := &Pack{Name: l.Name, Files: overlay.Files{}}

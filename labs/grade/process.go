@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -50,8 +51,9 @@ func execute(ctx context.Context, b *binary, t course.Test, opts Options) execut
 		e.startErr = err
 		return e
 	}
-	cmd := exec.Command(b.path, "-test.run=^"+t.Name+"$", "-test.v=test2json", "-test.paniconexit0", "-test.timeout=0",
-		"-test.count=1")
+	args := []string{"-test.run=^" + t.Name + "$", "-test.v=test2json", "-test.paniconexit0", "-test.timeout=0",
+		"-test.count=1"}
+	cmd := exec.Command(b.path, append(args, opts.Args...)...)
 	cmd.Dir = b.dir
 	cmd.Env = testEnv(opts, scratch, mark)
 	cmd.Stdout, cmd.Stderr = &e.transcript, &e.transcript // the same value, so the two never write at once
@@ -60,17 +62,59 @@ func execute(ctx context.Context, b *binary, t course.Test, opts Options) execut
 	supervise(ctx, cmd, &e)
 	killMarked(runEnv + "=" + mark)
 	e.output = e.text()
-	e.forget(scratch)
+	e.traces = keepTraces(opts, scratch)
+	e.rewrite(func(text string) string {
+		for _, kept := range e.traces {
+			text = strings.ReplaceAll(text, filepath.Join(scratch, traceDir, path.Base(kept)), kept)
+		}
+		return strings.ReplaceAll(text, scratch, "$TMPDIR") // which is gone and says nothing
+	})
 	return e
 }
 
-// forget replaces the name of the directory for temporary files, which is gone and says nothing, in all that the test
-// printed.
-func (e *execution) forget(scratch string) {
-	e.output = strings.ReplaceAll(e.output, scratch, "$TMPDIR")
+// rewrite changes all that the test printed.
+func (e *execution) rewrite(change func(string) string) {
+	e.output = change(e.output)
 	for i := range e.blocks {
-		e.blocks[i].text = strings.ReplaceAll(e.blocks[i].text, scratch, "$TMPDIR")
+		e.blocks[i].text = change(e.blocks[i].text)
 	}
+	for i := range e.replays {
+		e.replays[i] = change(e.replays[i])
+	}
+}
+
+const (
+	traceDir      = "tinykv-traces" // where in its directory for temporary files a test leaves traces of failed runs
+	traceSuffix   = ".trace"
+	maxTraceBytes = 16 << 20
+	maxTraces     = 16
+)
+
+// keepTraces copies the traces that a test left to where opts wants them, and returns their names relative to the root
+// of the tree.
+func keepTraces(opts Options, scratch string) (kept []string) {
+	root, err := os.OpenRoot(scratch) // a link that leads out is not followed
+	if err != nil || opts.TraceDir == "" {
+		return nil
+	}
+	defer root.Close()
+	entries, _ := fs.ReadDir(root.FS(), traceDir)
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() || info.Size() > maxTraceBytes || len(kept) == maxTraces ||
+			!strings.HasSuffix(e.Name(), traceSuffix) {
+			continue
+		}
+		content, err := root.ReadFile(filepath.Join(traceDir, e.Name()))
+		if err != nil {
+			continue
+		}
+		dir := filepath.Join(opts.Root, filepath.FromSlash(opts.TraceDir))
+		if os.MkdirAll(dir, 0o755) == nil && os.WriteFile(filepath.Join(dir, e.Name()), content, 0o644) == nil {
+			kept = append(kept, path.Join(opts.TraceDir, e.Name()))
+		}
+	}
+	return kept
 }
 
 // testEnv is the environment of a test process: the grader's, with temporary files in a directory that is removed

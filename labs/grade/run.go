@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,18 +25,22 @@ const (
 
 // Options say what to grade and how. Root and Stages are needed, the zero value of the rest is the default.
 type Options struct {
-	Root        string                           // the tree to grade: a directory with a go.mod
-	Stages      []course.Stage                   // what to grade, in the order of the report
-	Only        *regexp.Regexp                   // grade only tests whose name matches; nil: all
-	First       func(stage, test string) bool    // these tests run before the others; the order of the report stays
-	Jobs        int                              // tests at a time; 0: DefaultJobs
-	Overlay     func(stage string) overlay.Files // changes laid over the tree for a stage; nil: none
-	Race        bool                             // build with the race detector (needs a C compiler)
-	MemoryBytes int64                            // 0: DefaultMemoryBytes
-	Hidden      func(stage string) bool          // the stage comes from a hidden pack; nil: none does
-	Env         []string                         // added to the environment of go build and of the tests
+	Root    string                           // the tree to grade: a directory with a go.mod
+	Stages  []course.Stage                   // what to grade, in the order of the report
+	Only    *regexp.Regexp                   // grade only tests whose name matches; nil: all
+	First   func(stage, test string) bool    // these tests run before the others; the order of the report stays
+	Jobs    int                              // tests at a time; 0: DefaultJobs
+	Overlay func(stage string) overlay.Files // changes laid over the tree for a stage; nil: none
+	// what is laid over it instead if the tree does not compile with Overlay; nil: nothing is tried instead
+	Fallback    func(stage string) overlay.Files
+	Race        bool                    // build with the race detector (needs a C compiler)
+	MemoryBytes int64                   // 0: DefaultMemoryBytes
+	Hidden      func(stage string) bool // the stage comes from a hidden pack; nil: none does
+	Env         []string                // added to the environment of go build and of the tests
 	// tests see PATH, LANG and TZ of the environment and nothing else: it may hold secrets
 	CleanEnv    bool
+	Args        []string                        // added to the arguments of each test's process: -seed=7
+	TraceDir    string                          // where in the tree traces that tests leave are kept; "": nowhere
 	Replay      func(stage, test string) string // the command that runs one test again; nil: go run ./labs test
 	Observe     func(Event)                     // told of progress, one call at a time; may be nil
 	StopAtFirst bool                            // stop at the first test that does not pass; the rest is NotRun
@@ -119,6 +124,7 @@ type stageRun struct {
 	buildErr  string
 	buildTime time.Duration
 	changes   overlay.Files
+	note      string // what the person must know about how it was built
 	unwritten []string
 	results   []TestResult // parallel to tests; a result without an outcome is not known
 }
@@ -143,7 +149,7 @@ func (r *runner) build(ctx context.Context) error {
 		}
 		r.observe(Event{Stage: s.ID, Building: true})
 		start := time.Now()
-		binary, buildErr, err := compile(ctx, r.opts, s, filepath.Join(r.scratch, fmt.Sprintf("stage%d.test", i)))
+		binary, buildErr, err := r.compile(ctx, s, filepath.Join(r.scratch, fmt.Sprintf("stage%d.test", i)))
 		if ctx.Err() != nil {
 			continue // interrupted: nothing is known of it
 		}
@@ -154,6 +160,46 @@ func (r *runner) build(ctx context.Context) error {
 		r.observe(Event{Stage: s.ID, Built: true, Err: buildErr})
 	}
 	return nil
+}
+
+// compile compiles a stage's tests; if they don't compile, then with what may be laid over the tree instead. Which
+// messages are told, if neither compiles: those that are about the learner's own files.
+func (r *runner) compile(ctx context.Context, s *stageRun, out string) (*binary, string, error) {
+	binary, buildErr, err := compile(ctx, r.opts, s, out)
+	if err != nil || buildErr == "" || ctx.Err() != nil || r.opts.Fallback == nil {
+		return binary, buildErr, err
+	}
+	changes := s.changes
+	s.changes = r.opts.Fallback(s.ID)
+	if len(s.changes.Changes(changes)) == 0 {
+		return binary, buildErr, err
+	}
+	binary, again, err := compile(ctx, r.opts, s, out)
+	switch {
+	case err != nil || again == "":
+		s.note = fmt.Sprintf("the reference's functions for the stages after %s don't fit your code, so your own were "+
+			"used (%s)", s.ID, lastLine(buildErr))
+		return binary, "", err
+	case strings.Contains(buildErr, graftedPrefix):
+		return nil, again, nil
+	default:
+		s.changes = changes
+		return nil, buildErr, nil
+	}
+}
+
+// graftedPrefix is in the name of each file that brings functions of the reference.
+const graftedPrefix = "reference_"
+
+// lastLine is the last message of a compiler, without the summary that may follow it.
+func lastLine(messages string) string {
+	lines := strings.FieldsFunc(messages, func(r rune) bool { return r == '\n' })
+	for _, line := range slices.Backward(lines) {
+		if strings.Contains(line, ".go:") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return strings.TrimSpace(messages)
 }
 
 // newStage prepares a stage: which of its tests run, and what is laid over the tree for it.
@@ -223,7 +269,24 @@ func (r *runner) runTest(ctx context.Context, s *stageRun, t course.Test) TestRe
 	}
 	r.observe(Event{Stage: s.ID, Started: t.Name})
 	exec := execute(ctx, s.binary, t, r.opts)
+	if len(s.changes) > 0 {
+		exec.rewrite(func(text string) string { return throughLabs(text, s.Stage) })
+	}
 	return r.result(s, t, judge(exec, s.binary.place), exec)
+}
+
+// goTestSeed is a command with which a test says how one seed is played again.
+var goTestSeed = regexp.MustCompile(`go test (\./\S+) (?:-\S+ )*-run '\^?(\w+)[^']*' -seed=(\d+)`)
+
+// throughLabs rewrites such commands of a stage's tests: go test alone would not lay over the tree what grading does.
+func throughLabs(text string, s course.Stage) string {
+	return goTestSeed.ReplaceAllStringFunc(text, func(command string) string {
+		m := goTestSeed.FindStringSubmatch(command)
+		if m[1] != "./"+s.TestDir {
+			return command
+		}
+		return fmt.Sprintf("go run ./labs test %s --run %s --seed %s", s.ID, m[2], m[3])
+	})
 }
 
 func (r *runner) result(s *stageRun, t course.Test, v verdict, exec execution) TestResult {
@@ -232,6 +295,7 @@ func (r *runner) result(s *stageRun, t course.Test, v verdict, exec execution) T
 		Outcome: v.outcome, Message: printable(v.message), Holes: v.holes,
 		Output: printable(exec.output), Duration: exec.duration,
 		Replay: r.opts.Replay(s.ID, t.Name), TestReplays: exec.replays,
+		Traces: exec.traces,
 	}
 	if v.outcome == Passed {
 		result.Points = t.Points
@@ -280,6 +344,9 @@ func (r *runner) report() *Report {
 			}
 			sr.Duration += result.Duration
 			sr.Tests = append(sr.Tests, result)
+		}
+		if s.note != "" {
+			report.Notices = append(report.Notices, s.note)
 		}
 		report.Stages = append(report.Stages, sr)
 	}

@@ -17,7 +17,7 @@ const (
 	outputTailBytes = 64 << 10  // and from its end; the rest is counted
 	lineBytes       = 16 << 10  // a longer line is read as several
 	maxBlocks       = 64        // log lines with a position that are looked at for the reason of a failure
-	maxBlockBytes   = 4 << 10
+	maxBlockBytes   = 16 << 10
 	maxReplays      = 8
 	framing         = '\x16' // begins a line of the testing package, in the mode that test2json reads
 )

@@ -19,6 +19,8 @@
 //  4. Given code that the learner changed stays as the learner has it.
 //  5. Into over an untouched starter gives the reference's text.
 //
+// Over serves two ends: who catches up gets the stages before one, and the tests of a stage get those after it (Later).
+//
 // Where a learner's file does not parse: if nothing in it is still to be written, the reference's file stands in for
 // it, and a note says so; otherwise the file stays, and the compiler tells its author where it breaks.
 //

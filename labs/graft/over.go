@@ -1,4 +1,5 @@
-// Over: catching up. The learner's files lose lines to blanks, and files of their own bring the reference's functions.
+// Over: catching up, and what comes after the stage that is tested. The learner's files lose lines to blanks, and files
+// of their own bring the reference's functions.
 
 package graft
 
@@ -21,6 +22,9 @@ import (
 func Over(learner overlay.Files, c Course) (changes overlay.Files, notes []string, err error) {
 	changes = overlay.Files{}
 	for _, dir := range starter.Dirs(starter.Holes(c.Take)) {
+		if c.Only != nil && !c.Only(dir) {
+			continue
+		}
 		ref, mine, standIn, more, ok, err := packages(dir, learner, c)
 		notes = append(notes, more...)
 		if err != nil {

@@ -23,8 +23,9 @@ import (
 // Course says what the learner's tree was made of and what is taken from the reference.
 type Course struct {
 	Reference overlay.Files
-	Hollow    []course.Stage // the stages that the learner's tree has, or had, holes of
-	Take      []course.Stage // those of them whose functions come from the reference
+	Hollow    []course.Stage        // the stages that the learner's tree has, or had, holes of
+	Take      []course.Stage        // those of them whose functions come from the reference
+	Only      func(dir string) bool // for Over: only in these packages; nil: in all
 }
 
 // keep returns the stages that stay the learner's.

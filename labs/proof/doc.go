@@ -8,9 +8,9 @@
 //	corpus      the edits of its mutants and variants fit the reference
 //	secret      no hole's body stands in any file of the workspace that begins with k
 //	starter     the tree with the holes of k and later stages compiles and vets
-//	red         in it, each test of k fails, and fails at a hole of k
+//	red         in it, with the stages after k laid over it, each test of k fails at a hole
 //	green       on the reference, the tests of k pass
-//	earlier     in the starter, the tests of the stages before k pass
+//	earlier     in the starter, as they are graded, the tests of the stages before k pass
 //	solution    putting k's functions into the starter gives the starter of the stage after k, to the byte
 //	catchup     with the stages before k laid over the very first starter, that compiles and vets
 //	commands    in a real workspace, each command of the handout does what the handout says

@@ -86,6 +86,22 @@ func TestASoundCourseHasNoProblems(t *testing.T) {
 	}
 }
 
+// While 1a is graded, 1b is the reference's: a test of 1a may use it, and fails at the hole of 1a that it leads to.
+func TestATestMayUseLaterStages(t *testing.T) {
+	tree, table := small(t)
+	edits := []overlay.Edit{{File: addTest, Old: "a.Add(1, 2); got != 3", New: "a.Double(1); got != 2"}}
+	changed, err := overlay.Apply(tree, edits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := Run(t.Context(), Options{
+		Reference: changed.Over(tree), Table: table, Only: []string{"red", "green", "earlier"},
+	})
+	if err != nil || len(problems) > 0 {
+		t.Errorf("problems %v, %v", problems, err)
+	}
+}
+
 // breakage is what is wrong with a course, and how it must be told.
 type breakage struct {
 	check, stage string
@@ -161,18 +177,19 @@ var breakages = map[string]breakage{
 		edits: []overlay.Edit{{File: code, Old: "import \"strings\"", New: "import \"strings\"\n\nvar x int = \"x\""}},
 		want:  []string{"kv/a/a.go:4:13: cannot use"}, // the import is pruned, so it is line 4
 	},
-	"tests that need no hole, or one of another stage": {
+	"tests that need no hole": {
 		check: "red", stage: "1a",
 		edits: []overlay.Edit{
 			{File: addTest, Old: "got := a.Add(1, 0); got != 1", New: "got := 1; got != 1"},
-			{File: addTest, Old: "a.Add(1, 2); got != 3", New: "a.Double(1); got != 2"},
+			{File: addTest, Old: "got := a.Add(1, 2); got != 3", New: "got := a.Triple(1); got != 3"},
+			{File: code, Old: "// Double returns", New: "// Triple is given.\nfunc Triple(x int) int { return 3 * x }\n\n// Double returns"},
 		},
-		want: []string{"TestAddNothing in the starter: passed", "TestAdd fails at a hole of another stage: Double"},
+		want: []string{"TestAddNothing in the starter: passed", "TestAdd in the starter: passed"},
 	},
-	"an earlier test of a later hole": {
+	"an earlier test that fails": {
 		check: "earlier", stage: "1b",
-		edits: []overlay.Edit{{File: addTest, Old: "a.Add(1, 2); got != 3", New: "a.Double(1); got != 2"}},
-		want:  []string{"1a TestAdd: not written"},
+		edits: []overlay.Edit{{File: addTest, Old: "a.Add(1, 2); got != 3", New: "a.Add(1, 2); got != 4"}},
+		want:  []string{"1a TestAdd: failed"},
 	},
 	"a reference that fails": {
 		check: "green", stage: "1b",
@@ -244,7 +261,8 @@ func TestWhatIsKnownIsShownAgainOnlyIfItsSourcesChange(t *testing.T) {
 		}
 		return told.String()
 	}
-	if got := run(); got != "" {
+	// That 1a passes in the starter of 1b, as it is graded, is the same as that it passes on the reference.
+	if got := run(); got != "1bearlier " {
 		t.Errorf("known before anything was shown: %s", got)
 	}
 	const all = "1ared 1bred 1agreen 1bgreen 1bearlier "

@@ -1,4 +1,5 @@
-// Catching up and solutions: the reference's functions over a learner's files, or in them.
+// What comes from the reference: its functions over a learner's files, to catch up and beyond the stage that is
+// tested, or in them, as a solution.
 
 package workspace
 
@@ -47,23 +48,57 @@ func (s *Space) CaughtUp(stage string) []course.Stage {
 	return hollow[:max(limit-first, 0)]
 }
 
-// Overlay returns what catching up lays over the learner's files when the given stage is built or tested, or,
-// without a stage, when the learner's program is. It is empty if nothing is caught up. The notes tell the learner, a
-// line each, where a file of theirs does not parse.
+// Overlay returns what is laid over the learner's files when the given stage is built or tested: the stages that are
+// caught up, and all that come after it, are the reference's. So the stage's tests may use the whole system, and what
+// the learner wrote of later stages costs this one no points. Without a stage it is what the learner's program is
+// built with: what is caught up and no more. The notes tell the learner, a line each, where a file of theirs does not
+// parse.
 func (s *Space) Overlay(stage string) (changes overlay.Files, notes []string, err error) {
+	if stage == "" {
+		return s.CatchUpOverlay(stage)
+	}
+	hollow := s.Hollow()
+	if len(hollow) == 0 || len(course.From(hollow, stage)) == 1 && len(s.CaughtUp(stage)) == 0 {
+		return overlay.Files{}, nil, nil
+	}
+	c, learner, err := s.grafted(s.CaughtUp(stage))
+	if err != nil {
+		return nil, nil, err
+	}
+	return graft.Later(learner, c, s.stages, s.stage(stage))
+}
+
+// CatchUpOverlay is Overlay without the stages after the given one: what they consist of is the learner's.
+func (s *Space) CatchUpOverlay(stage string) (changes overlay.Files, notes []string, err error) {
 	take := s.CaughtUp(stage)
 	if len(take) == 0 {
 		return overlay.Files{}, nil, nil
 	}
+	c, learner, err := s.grafted(take)
+	if err != nil {
+		return nil, nil, err
+	}
+	return graft.Over(learner, c)
+}
+
+// grafted returns what a graft works with.
+func (s *Space) grafted(take []course.Stage) (c graft.Course, learner overlay.Files, err error) {
 	reference, err := s.Reference()
 	if err != nil {
-		return nil, nil, err
+		return c, nil, err
 	}
-	learner, err := s.learner()
-	if err != nil {
-		return nil, nil, err
+	if learner, err = s.learner(); err != nil {
+		return c, nil, err
 	}
-	return graft.Over(learner, graft.Course{Reference: reference, Hollow: s.Hollow(), Take: take})
+	return graft.Course{Reference: reference, Hollow: s.Hollow(), Take: take}, learner, nil
+}
+
+// stage returns the stage with this id; one that the table does not have has no tests.
+func (s *Space) stage(id string) course.Stage {
+	if from := course.From(s.stages, id); len(from) > 0 {
+		return from[0]
+	}
+	return course.Stage{ID: id}
 }
 
 // learner reads the learner's files in the packages that have holes. Whatever else is in the workspace, a database
@@ -72,14 +107,19 @@ func (s *Space) learner() (overlay.Files, error) {
 	return overlay.ReadDirs(s.Root, starter.Dirs(starter.Holes(s.Hollow())))
 }
 
-// OverlayFile writes the overlay of the learner's program where it stays, for go build -overlay, and returns the
-// path of its JSON file. Each call replaces what the one before wrote.
-func (s *Space) OverlayFile() (path string, notes []string, err error) {
-	changes, notes, err := s.Overlay("")
+// OverlayFile writes the overlay of a stage's tests, or, without a stage, of the learner's program where it stays, for
+// go build -overlay, and returns the path of its JSON file. Each call replaces what the one before wrote for the same
+// stage.
+func (s *Space) OverlayFile(stage string) (path string, notes []string, err error) {
+	changes, notes, err := s.Overlay(stage)
 	if err != nil {
 		return "", nil, err
 	}
-	mounted, err := overlay.MountIn(filepath.Join(s.Root, overlayDir), s.Root, changes)
+	suffix := ""
+	if stage != "" {
+		suffix = "-" + stage
+	}
+	mounted, err := overlay.MountIn(filepath.Join(s.Root, overlayDir+suffix), s.Root, changes)
 	if err != nil {
 		return "", nil, err
 	}

@@ -18,9 +18,10 @@ import (
 
 // table is a course of three stages; the second and the third share a file.
 var table = []course.Stage{
-	{ID: "1a", Project: 1, Title: "First", Holes: []course.Hole{{File: "kv/a/a.go", Func: "A"}}},
-	{ID: "1b", Project: 1, Title: "Second", Holes: []course.Hole{{File: "kv/b/b.go", Func: "T.B"}}},
-	{ID: "2a", Project: 2, Title: "Third", Holes: []course.Hole{{File: "kv/b/b.go", Func: "C"}}},
+	{ID: "1a", Project: 1, Title: "First", TestDir: "labs/tests/1a", Holes: []course.Hole{{File: "kv/a/a.go", Func: "A"}}},
+	{ID: "1b", Project: 1, Title: "Second", TestDir: "labs/tests/1b",
+		Holes: []course.Hole{{File: "kv/b/b.go", Func: "T.B"}}},
+	{ID: "2a", Project: 2, Title: "Third", TestDir: "labs/tests/2a", Holes: []course.Hole{{File: "kv/b/b.go", Func: "C"}}},
 }
 
 // cloneFiles is a tree with the functions that the table names. What a hole's solution looks like has the word
@@ -34,7 +35,10 @@ var cloneFiles = overlay.Files{
 	"labs/main_test.go":       []byte("package main\n"),
 	"labs/x/testdata/a.go":    []byte("package x\n"),
 	"labs/mutants/1a.toml":    []byte("secret"),
-	"labs/tests/1a/a_test.go": []byte("package stage1a_test\n"),
+	"labs/tests/1a/a_test.go": []byte("package stage1a_test\n\nimport _ \"tinykv/kv/a\"\n"),
+	"labs/tests/1b/b_test.go": []byte("package stage1b_test\n\nimport _ \"tinykv/kv/both\"\n"),
+	"labs/tests/2a/c_test.go": []byte("package stage2a_test\n\nimport _ \"tinykv/kv/both\"\n"),
+	"kv/both/both.go":         []byte("package both\n\nimport (\n\t_ \"tinykv/kv/a\"\n\t_ \"tinykv/kv/b\"\n)\n"),
 	"kv/bench/go.mod":         []byte("module tinykv/kv/bench\n"),
 	"kv/bench/b.go":           []byte("package bench\n"),
 	"kv/a/a.go":               []byte("package a\n\n// A is a hole.\nfunc A() string { return \"1a solved\" }\n"),
@@ -332,7 +336,7 @@ func read(t *testing.T, w *Space, name string) []byte {
 
 func TestCatchingUpTakesEarlierStagesOnly(t *testing.T) {
 	w := made(t, clone(t), "1a")
-	if changes, _, err := w.Overlay("2a"); err != nil || len(changes) > 0 {
+	if changes, _, err := w.CatchUpOverlay("2a"); err != nil || len(changes) > 0 {
 		t.Errorf("before catching up: %v, %v", changes.Paths(), err)
 	}
 	before, err := overlay.Read(w.Root)
@@ -347,21 +351,13 @@ func TestCatchingUpTakesEarlierStagesOnly(t *testing.T) {
 		t.Fatalf("not recorded: %+v", w)
 	}
 	for stage, want := range map[string][]string{"2a": {"1a", "1b"}, "": {"1a", "1b"}, "1b": {"1a"}, "1a": nil} {
-		changes, notes, err := w.Overlay(stage)
+		changes, notes, err := w.CatchUpOverlay(stage)
 		if err != nil || len(notes) > 0 {
 			t.Fatal(err, notes)
 		}
-		all := ""
-		for _, content := range changes {
-			all += string(content)
-		}
-		for _, s := range table {
-			if has := strings.Contains(all, s.ID+" solved"); has != slices.Contains(want, s.ID) {
-				t.Errorf("for stage %q the overlay solves %s: %v", stage, s.ID, has)
-			}
-		}
+		checkSolved(t, stage, changes, want...)
 	}
-	json, _, err := w.OverlayFile()
+	json, _, err := w.OverlayFile("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -379,9 +375,73 @@ func TestCatchingUpTakesEarlierStagesOnly(t *testing.T) {
 	if err := w.SetCatchUp(""); err != nil {
 		t.Fatal(err)
 	}
-	if changes, _, _ := w.Overlay("2a"); len(changes) > 0 {
+	if changes, _, _ := w.CatchUpOverlay("2a"); len(changes) > 0 {
 		t.Error("it did not end")
 	}
+}
+
+// checkSolved holds that of the table's stages the changes solve those wanted and no other.
+func checkSolved(t *testing.T, tested string, changes overlay.Files, want ...string) {
+	t.Helper()
+	all := ""
+	for _, content := range changes {
+		all += string(content)
+	}
+	for _, s := range table {
+		if has := strings.Contains(all, s.ID+" solved"); has != slices.Contains(want, s.ID) {
+			t.Errorf("for stage %q the overlay solves %s: %v", tested, s.ID, has)
+		}
+	}
+}
+
+func TestAStageIsTestedWithTheReferencesLaterStages(t *testing.T) {
+	w := made(t, clone(t), "1a")
+	for _, c := range []struct {
+		caughtUp, stage string
+		want            []string
+	}{
+		{"", "1a", nil}, // its tests depend on no package with later stages
+		{"", "1b", []string{"2a"}},
+		{"", "2a", nil},
+		{"1b", "1b", []string{"1a", "2a"}},
+		{"1b", "2a", []string{"1a"}},
+		{"1b", "", []string{"1a"}},
+		{"2a", "1b", []string{"1a", "2a"}},
+	} {
+		if err := w.SetCatchUp(c.caughtUp); err != nil {
+			t.Fatal(err)
+		}
+		changes, notes, err := w.Overlay(c.stage)
+		if err != nil || len(notes) > 0 {
+			t.Fatal(err, notes)
+		}
+		checkSolved(t, c.stage, changes, c.want...)
+	}
+
+	// What a learner has of a later stage, right, wrong or not even Go, has no part in it.
+	mine := bytes.Replace(read(t, w, "kv/b/b.go"), []byte("panic(\"2a: C is yours to write\")"),
+		[]byte("return undefined + mine()"), 1)
+	mine = bytes.Replace(mine, []byte("panic(\"1b: T.B is yours to write\")"), []byte("return \"mine\""), 1)
+	mine = append(mine, "\n\nfunc mine() int { return undefined }\n"...)
+	if err := os.WriteFile(filepath.Join(w.Root, "kv/b/b.go"), mine, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	json, _, err := w.OverlayFile("1b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("go", "vet", "-overlay="+json, "./labs/tests/1b")
+	cmd.Dir = w.Root
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("go vet with the overlay: %v\n%s", err, output)
+	}
+
+	later := made(t, clone(t), "2a")
+	changes, _, err := later.Overlay("1b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSolved(t, "1b", changes, "1b", "2a") // 1b stands solved in the learner's file
 }
 
 func TestAfterCatchingUpTheCompilerNamesTheLearnersLines(t *testing.T) {

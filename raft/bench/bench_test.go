@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -224,6 +225,12 @@ func BenchmarkPropose(b *testing.B) {
 			})
 		}
 		for _, lib := range libraries {
+			b.Run(fmt.Sprintf("one-allocated/%dB/%s", size, lib.name), func(b *testing.B) {
+				g := lib.make()
+				run(b, g, 1, func() { g.propose(bytes.Clone(data)) })
+			})
+		}
+		for _, lib := range libraries {
 			b.Run(fmt.Sprintf("64-calls/%dB/%s", size, lib.name), func(b *testing.B) {
 				g := lib.make()
 				run(b, g, 64, func() {
@@ -259,5 +266,36 @@ func BenchmarkReadIndex(b *testing.B) {
 				b.ReportMetric(float64(messages2-messages)/float64(reads2-reads), "msgs/read")
 			})
 		}
+	}
+}
+
+// entry is what both libraries keep of a command beside its bytes.
+type entry struct {
+	term, index uint64
+	kind        int
+	data        []byte
+}
+
+// BenchmarkFloor is what no library can save: the client allocates a payload, and three logs keep an entry that points
+// to it until they are compacted. There is no protocol in it.
+func BenchmarkFloor(b *testing.B) {
+	for _, size := range []int{16, 256, 4096} {
+		data := make([]byte, size)
+		b.Run(fmt.Sprintf("one-allocated/%dB", size), func(b *testing.B) {
+			b.ReportAllocs()
+			var logs [3][]entry
+			for i := 0; i < b.N; i++ {
+				payload := bytes.Clone(data)
+				for j := range logs {
+					logs[j] = append(logs[j], entry{term: 1, index: uint64(i), data: payload})
+				}
+				for j := range logs {
+					if n := len(logs[j]); i%4096 == 0 && n > 100 {
+						logs[j] = append(make([]entry, 0, n), logs[j][n-100:]...)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "entries/s")
+		})
 	}
 }

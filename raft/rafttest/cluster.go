@@ -19,7 +19,8 @@ type Options struct {
 
 	Calm   bool   // no faults but delay
 	Favour Favour // a fault that happens much more often than others
-	Trace  bool   // record what happens as text
+	Trace  bool   // tell what happens as text
+	Record bool   // keep the decisions, to play them again
 
 	LivenessTicks int64 // bound on the second phase; default 400
 }
@@ -34,18 +35,26 @@ const (
 	FavourTransfers
 	// FavourRestarts crashes nodes that are back within a few ticks.
 	FavourRestarts
+	// FavourLeaders crashes leaders and cuts them off, before all they have appended is replicated: logs diverge for
+	// many terms, as in figures 7 and 8 of the paper. Best with messages of one entry.
+	FavourLeaders
+	// FavourLeases does again and again what a lease must survive: a node that has not heard the leader for long, and
+	// the leader cut off from all the others while they restart.
+	FavourLeases
 )
 
 // Result is what a run leaves.
 type Result struct {
-	Seed   uint64
-	Err    error // nil, or the invariant that broke
-	Hash   uint64
-	Events int
-	Acks   int
-	Reads  int
-	Saw    []Sight // in the order of their first occurrence
-	Trace  []string
+	Seed      uint64
+	Err       error // nil, or the invariant that broke
+	Hash      uint64
+	Events    int
+	Acks      int
+	Reads     int
+	Saw       []Sight    // in the order of their first occurrence
+	Trace     []string   // the story, if Options.Trace
+	Decisions []Decision // if Options.Record
+	State     string     // where every node stands, if Err is not nil
 }
 
 // Sight counts how often something interesting happened.
@@ -74,14 +83,20 @@ type Cluster struct {
 	nodes []*node
 	net   network
 	checker
+	recorder
 
 	faults  bool
+	act     int    // of FavourLeases
 	crashes uint32 // probability of a crash between two effects, in 2^-32
-	hash    uint64
-	events  int
-	sights  []Sight
-	trace   []string
-	nextID  uint64
+
+	calm                bool
+	calmAcks, calmReads int // what clients had got when the calm began
+
+	hash   uint64
+	events int
+	sights []Sight
+	trace  []string
+	nextID uint64
 }
 
 const (
@@ -97,7 +112,19 @@ func mix(h, v uint64) uint64 {
 
 // Run plays one seed.
 func Run(seed uint64, opts Options) (res Result) {
-	c := newCluster(seed, opts)
+	opts.Record = opts.Record || opts.Trace // the story tells of decisions too
+	c := emptyCluster(seed, opts)
+	return c.guard(func() {
+		for _, n := range c.nodes {
+			c.do(&Decision{At: c.now, Verb: VerbStart, Node: n.id, Value: c.rnd.Uint64()})
+		}
+		c.faultPhase()
+		c.livenessPhase()
+	})
+}
+
+// guard runs something that may break an invariant or panic.
+func (c *Cluster) guard(run func()) (res Result) {
 	defer func() {
 		if p := recover(); p != nil {
 			f, ok := p.(failure)
@@ -107,12 +134,12 @@ func Run(seed uint64, opts Options) (res Result) {
 			res = c.result(f)
 		}
 	}()
-	c.faultPhase()
-	c.livenessPhase()
+	run()
 	return c.result(nil)
 }
 
-func newCluster(seed uint64, opts Options) *Cluster {
+// emptyCluster is a cluster in which no node has started.
+func emptyCluster(seed uint64, opts Options) *Cluster {
 	if opts.Nodes == 0 {
 		opts.Nodes = 3
 	}
@@ -135,15 +162,20 @@ func newCluster(seed uint64, opts Options) *Cluster {
 		}
 		c.nodes = append(c.nodes, &node{c: c, id: id + 1, disk: newDisk(conf)})
 	}
-	for _, n := range c.nodes {
-		n.start()
-	}
+	c.recording = opts.Record
 	return c
 }
 
 func (c *Cluster) result(err error) Result {
-	return Result{Seed: c.seed, Err: err, Hash: c.hash, Events: c.events, Acks: c.acks, Reads: c.readsDone,
-		Saw: c.sights, Trace: c.trace}
+	if c.recording {
+		c.recordFates()
+	}
+	var state string
+	if err != nil {
+		state = c.describe()
+	}
+	return Result{Seed: c.seed, Err: err, State: state, Hash: c.hash, Events: c.events, Acks: c.acks, Reads: c.readsDone,
+		Saw: c.sights, Trace: c.trace, Decisions: c.decisions}
 }
 
 func (c *Cluster) saw(what string) {
@@ -156,11 +188,15 @@ func (c *Cluster) saw(what string) {
 	c.sights = append(c.sights, Sight{What: what, Count: 1})
 }
 
-// tell adds a line to the trace, if there is one.
+// tell adds a line about a node to the story.
 func (c *Cluster) tell(n *node, text string) {
 	if strings.TrimSpace(text) != "" {
-		c.trace = append(c.trace, fmt.Sprintf("%8.2f  n%d %s", float64(c.now)/tickMicros, n.id, text))
+		c.tellAt(c.now, fmt.Sprintf("n%d %s", n.id, text))
 	}
+}
+
+func (c *Cluster) tellAt(when int64, text string) {
+	c.trace = append(c.trace, fmt.Sprintf("%8.2f  %s", float64(when)/tickMicros, text))
 }
 
 // note adds to the hash and, if asked to, to the trace.
@@ -210,7 +246,41 @@ func (c *Cluster) syncDelay() int64 {
 	return 50 + c.rnd.Int64N(1000)
 }
 
-func (c *Cluster) crashNow() bool { return c.faults && c.crashes > 0 && c.rnd.Uint32() < c.crashes }
+// schedule puts an event in the queue, unless a list of decisions says what happens.
+func (c *Cluster) schedule(e event) {
+	if !c.playing {
+		c.q.push(e)
+	}
+}
+
+// crashHere is asked between any two effects: does the node die now, and what does its disk keep?
+func (c *Cluster) crashHere(n *node) *Crash {
+	c.effects++
+	if c.playing {
+		if crash := c.current.Crash; crash != nil && crash.Effect == c.effects {
+			return crash
+		}
+		return nil
+	}
+	if !c.faults || c.crashes == 0 || c.rnd.Uint32() >= c.crashes {
+		return nil
+	}
+	crash := c.drawCrash(n)
+	crash.Effect = c.effects
+	if c.recording {
+		c.decisions[len(c.decisions)-1].Crash = crash
+	}
+	return crash
+}
+
+func (c *Cluster) drawCrash(n *node) *Crash {
+	crash := &Crash{}
+	if unsynced := len(n.disk.unsynced); unsynced > 0 {
+		crash.Keep = c.rnd.IntN(unsynced + 1)
+		crash.Torn = crash.Keep < unsynced && c.rnd.IntN(2) == 0
+	}
+	return crash
+}
 
 // faultPhase is the first phase: clients work while everything goes wrong.
 func (c *Cluster) faultPhase() {
@@ -220,35 +290,43 @@ func (c *Cluster) faultPhase() {
 		c.net.shape(c.rnd)
 		c.q.push(event{at: tickMicros, kind: evNemesis})
 	}
-	c.q.push(event{at: tickMicros, kind: evPropose})
-	c.q.push(event{at: tickMicros, kind: evRead})
+	c.scheduleClients()
 	for end := c.opts.Ticks * tickMicros; c.now < end; {
 		c.step()
 	}
 }
 
+func (c *Cluster) scheduleClients() {
+	c.q.push(event{at: c.now + tickMicros, kind: evPropose})
+	c.q.push(event{at: c.now + tickMicros, kind: evRead})
+}
+
 // livenessPhase is the second: faults stop, a quorum chosen at random lives, the others are gone. There must be
 // progress.
 func (c *Cluster) livenessPhase() {
-	c.faults = false
 	c.net.heal()
+	c.do(&Decision{At: c.now, Verb: VerbCalm})
 	dead := c.chooseDead()
 	for i, n := range c.nodes {
 		switch {
 		case dead[i]:
-			n.crash()
+			c.do(&Decision{At: c.now, Verb: VerbCrash, Node: n.id, Crash: c.drawCrash(n)})
 			n.life++ // no restart that is under way counts
 		case n.rn == nil:
 			n.life++
-			n.start()
+			c.do(&Decision{At: c.now, Verb: VerbStart, Node: n.id, Value: c.rnd.Uint64()})
 		}
 	}
-	acks, reads := c.acks, c.readsDone
+	c.untilProgress()
+}
+
+// untilProgress goes on until clients got somewhere since the calm began.
+func (c *Cluster) untilProgress() {
 	end := c.now + c.opts.LivenessTicks*tickMicros
-	for c.acks < acks+3 || c.readsDone < reads+3 {
+	for !c.progressed() {
 		if c.now > end {
-			c.fail("liveness", "%d writes and %d reads in %d ticks after everything healed; %s",
-				c.acks-acks, c.readsDone-reads, c.opts.LivenessTicks, c.describe())
+			c.fail("liveness", "%d writes and %d reads in %d ticks after everything healed",
+				c.acks-c.calmAcks, c.readsDone-c.calmReads, c.opts.LivenessTicks)
 		}
 		c.step()
 	}
@@ -266,26 +344,7 @@ func (c *Cluster) chooseDead() []bool {
 	return dead
 }
 
-// describe says where everybody is, for a failure.
-func (c *Cluster) describe() string {
-	var b strings.Builder
-	for _, n := range c.nodes {
-		if n.rn == nil {
-			fmt.Fprintf(&b, "\n  n%d down", n.id)
-			continue
-		}
-		s := n.rn.Status()
-		fmt.Fprintf(&b, "\n  n%d %v term %d lead %d last %d/%d commit %d applied %d voters %v %v learners %v",
-			n.id, s.SoftState.State, s.HardState.Term, s.SoftState.Lead, s.LastTerm, s.LastIndex, s.HardState.Commit,
-			s.Applied, s.ConfState.Voters, s.ConfState.VotersOutgoing, s.ConfState.Learners)
-		for _, p := range s.Progress {
-			fmt.Fprintf(&b, "\n      %+v", p)
-		}
-	}
-	return b.String()
-}
-
-// step lets the next event happen, and checks the node it happened to.
+// step lets the next event happen.
 func (c *Cluster) step() {
 	e := c.q.pop()
 	c.now = e.at
@@ -302,39 +361,41 @@ func (c *Cluster) step() {
 		return
 	}
 	n := c.nodes[e.node]
-	if e.life != n.life && e.life != anyLife || n.rn == nil != (e.kind == evRestart) {
+	if e.kind == evDeliver {
+		c.arrive(n, e.msg)
 		return
 	}
-	c.happen(n, &e)
-	if n.rn != nil {
-		n.pump()
+	if e.life != n.life || n.rn == nil != (e.kind == evRestart) {
+		return
 	}
-	if n.rn != nil {
-		c.checkNode(n)
-	}
-}
-
-func (c *Cluster) happen(n *node, e *event) {
+	d := Decision{At: c.now, Node: n.id}
 	switch e.kind {
 	case evTick:
-		n.rn.Tick()
-		c.q.push(event{at: c.now + n.period, kind: evTick, node: e.node, life: n.life})
-	case evDeliver:
-		c.noteMessage(n, e.msg)
-		if err := n.rn.Step(*e.msg); err != nil && c.opts.Trace {
-			c.tell(n, "     refused: "+err.Error())
-		}
+		d.Verb = VerbTick
+		c.schedule(event{at: c.now + n.period, kind: evTick, node: e.node, life: n.life})
 	case evSynced:
-		n.synced()
+		d.Verb = VerbSynced
 	case evApply:
-		n.applyNext()
+		d.Verb = VerbApply
 	case evRestart:
-		n.start()
+		d.Verb, d.Value = VerbStart, c.rnd.Uint64()
 	case evSnapReport:
-		status := raft.SnapshotFinish
+		d.Verb, d.To = VerbReport, e.msg.To
 		if e.msg.Reject {
-			status = raft.SnapshotFailure
+			d.Value = uint64(raft.SnapshotFailure)
 		}
-		n.rn.ReportSnapshot(e.msg.To, status)
+	case evUnreachable:
+		d.Verb, d.To = VerbUnreachable, e.msg.To
 	}
+	c.do(&d)
+}
+
+// arrive delivers a message, if there is somebody.
+func (c *Cluster) arrive(n *node, m *raft.Message) {
+	verb := VerbDeliver
+	if n.rn == nil {
+		verb = VerbDrop
+	}
+	d := c.about(verb, m)
+	c.do(&d)
 }

@@ -1,10 +1,6 @@
 package rafttest
 
-import (
-	"math/rand/v2"
-
-	"tinykv/raft"
-)
+import "tinykv/raft"
 
 // Disk is the durable state of one node. Writes are ordered, as the contract of package raft wants, but until they are
 // synced a crash may lose any suffix of them, and the hard state of the last one that it keeps.
@@ -99,16 +95,13 @@ func (d *Disk) sync(n int) error {
 }
 
 // crash loses a suffix of what was not synced. It reports how many writes were lost.
-func (d *Disk) crash(rnd *rand.Rand) (lost int, err error) {
-	kept := 0
-	if len(d.unsynced) > 0 {
-		kept = rnd.IntN(len(d.unsynced) + 1)
-	}
+func (d *Disk) crash(crash *Crash) (lost int, err error) {
+	kept := min(crash.Keep, len(d.unsynced))
 	lost = len(d.unsynced) - kept
 	if err := d.sync(kept); err != nil {
 		return 0, err
 	}
-	if lost > 0 && rnd.IntN(2) == 0 {
+	if lost > 0 && crash.Torn {
 		if err := d.tear(); err != nil {
 			return 0, err
 		}

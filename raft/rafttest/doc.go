@@ -25,5 +25,11 @@
 //	linearizable-read     a read sees every write acknowledged, and all that any read saw, before it began (§8)
 //	liveness              a healed quorum makes progress within a bounded number of ticks
 //
+// # Traces
+//
+// A run is a list of decisions (decision.go): node 2 ticks, the newest App from 1 to 3 arrives, node 3 dies after the
+// second effect of that. Recorded and written as text (trace.go) it can be read, cut and edited, and played again on
+// changed code as far as it applies. Seeds, the helper of all seeded tests, writes the trace of a failure to a file.
+//
 // Scripts (script.go) are the second half: short texts in the protocol's notation with their output beside them.
 package rafttest

@@ -14,12 +14,14 @@ const (
 	evApply
 	evRestart
 	evSnapReport
+	evUnreachable
 	evPropose
 	evRead
 	evNemesis
 )
 
-// event happens at a node; events of an earlier life of the node (before a crash) are void.
+// event happens at a node; those of an earlier life of the node (before a crash) are void, but for
+// messages.
 type event struct {
 	at   int64
 	seq  uint64
@@ -28,9 +30,6 @@ type event struct {
 	life int
 	msg  *raft.Message
 }
-
-// anyLife marks what does not end with a crash: messages on their way.
-const anyLife = -1
 
 // queue is a binary heap of events.
 type queue struct {

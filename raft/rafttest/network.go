@@ -36,13 +36,20 @@ func (w *network) mend() {
 }
 
 // partition splits the nodes in two groups that do not hear each other.
-func (w *network) partition(rnd *rand.Rand) {
-	side := rnd.Uint64()
-	for from := range w.n {
-		for to := range w.n {
-			w.cut[from*w.n+to] = side>>from&1 != side>>to&1
+func (c *Cluster) partition() {
+	side := c.rnd.Uint64()
+	for from := range c.net.n {
+		for to := range c.net.n {
+			if side>>from&1 != side>>to&1 {
+				c.cut(from, to)
+			}
 		}
 	}
+}
+
+func (c *Cluster) cut(from, to int) {
+	c.net.cut[from*c.net.n+to] = true
+	c.do(&Decision{At: c.now, Verb: VerbCut, Node: uint64(from + 1), To: uint64(to + 1)})
 }
 
 // transmit decides what becomes of a message.
@@ -51,31 +58,42 @@ func (c *Cluster) transmit(n *node, m raft.Message) {
 	if m.To == 0 || m.To > uint64(w.n) {
 		return
 	}
+	msg := &m
+	if c.opts.Trace {
+		c.tell(n, "sends "+FormatMessage(msg))
+	}
+	if c.recording || c.playing {
+		c.waiting = append(c.waiting, msg)
+	}
+	if c.playing {
+		return
+	}
 	to := int(m.To - 1)
 	lost := w.cut[n.index()*w.n+to] || w.lose > 0 && c.rnd.IntN(1000) < w.lose
 	if m.Type == raft.MsgSnap {
 		c.saw("snapshot sent")
 		report := raft.Message{To: m.To, Reject: lost}
-		c.q.push(event{at: c.now + c.latency(), kind: evSnapReport, node: n.index(), life: n.life, msg: &report})
+		c.schedule(event{at: c.now + c.latency(), kind: evSnapReport, node: n.index(), life: n.life, msg: &report})
 	}
 	if lost {
 		c.saw("message lost")
-		if c.rnd.IntN(4) == 0 && n.rn != nil {
-			n.rn.ReportUnreachable(m.To)
+		c.fate(VerbDrop, msg)
+		if c.rnd.IntN(4) == 0 {
+			c.schedule(event{at: c.now, kind: evUnreachable, node: n.index(), life: n.life, msg: msg})
 		}
 		return
 	}
-	msg := &m
 	c.deliver(to, msg)
 	if w.repeat > 0 && c.rnd.IntN(1000) < w.repeat {
 		c.saw("message repeated")
+		c.fate(VerbRepeat, msg)
 		c.deliver(to, msg)
 	}
 }
 
 func (c *Cluster) deliver(to int, m *raft.Message) {
 	// Whatever life the receiver is in when it arrives: a message outlives a crash.
-	c.q.push(event{at: c.now + c.latency(), kind: evDeliver, node: to, life: anyLife, msg: m})
+	c.schedule(event{at: c.now + c.latency(), kind: evDeliver, node: to, msg: m})
 }
 
 func (c *Cluster) latency() int64 {

@@ -47,32 +47,29 @@ func decodeChain(b []byte) uint64 {
 	return binary.LittleEndian.Uint64(b)
 }
 
-// start begins a life, from the disk alone.
-func (n *node) start() {
+// start begins a life, from the disk alone. The seed is for what the node draws itself, its timeouts.
+func (n *node) start(seed uint64) {
 	n.life++
 	cfg := n.c.opts.Config
 	cfg.ID = n.id
 	cfg.Storage = n.disk
 	cfg.Applied = n.disk.app.applied
-	cfg.Rand = rand.New(rand.NewPCG(n.c.rnd.Uint64(), n.id))
+	cfg.Rand = rand.New(rand.NewPCG(seed, n.id))
 	rn, err := raft.NewRawNode(cfg)
 	if err != nil {
 		n.c.fail("restart", "node %d does not start: %v", n.id, err)
 	}
 	*n = node{c: n.c, id: n.id, rn: rn, disk: n.disk, life: n.life, app: n.disk.app, period: n.c.period(n.id)}
 	n.c.note(n, "start", n.app.applied)
-	n.c.q.push(event{at: n.c.now + n.c.rnd.Int64N(n.period), kind: evTick, node: n.index(), life: n.life})
+	n.c.schedule(event{at: n.c.now + n.c.rnd.Int64N(n.period), kind: evTick, node: n.index(), life: n.life})
 }
 
 func (n *node) index() int { return int(n.id - 1) }
 
 // crash ends a life. What was not synced may be gone.
-func (n *node) crash() {
-	if n.rn == nil {
-		return
-	}
+func (n *node) crash(crash *Crash) {
 	n.rn = nil
-	lost, err := n.disk.crash(n.c.rnd)
+	lost, err := n.disk.crash(crash)
 	if err != nil {
 		n.c.fail("disk", "node %d: %v", n.id, err)
 	}
@@ -85,9 +82,12 @@ func (n *node) crash() {
 
 // mayCrash is called between any two effects. It reports whether the node is down now.
 func (n *node) mayCrash() bool {
-	if n.rn != nil && n.c.crashNow() {
-		n.crash()
-		n.c.q.push(event{at: n.c.now + n.c.rnd.Int64N(400_000), kind: evRestart, node: n.index(), life: n.life})
+	if n.rn == nil {
+		return true
+	}
+	if crash := n.c.crashHere(n); crash != nil {
+		n.crash(crash)
+		n.c.schedule(event{at: n.c.now + n.c.rnd.Int64N(400_000), kind: evRestart, node: n.index(), life: n.life})
 	}
 	return n.rn == nil
 }
@@ -141,11 +141,14 @@ func (n *node) begin(rd raft.Ready) {
 	if rd.MustSync || len(n.writes) > 1 {
 		delay = n.c.syncDelay()
 	}
-	n.c.q.push(event{at: n.c.now + delay, kind: evSynced, node: n.index(), life: n.life})
+	n.c.schedule(event{at: n.c.now + delay, kind: evSynced, node: n.index(), life: n.life})
 }
 
-// synced does the second half of the oldest Ready: its promises may leave, its entries be applied.
-func (n *node) synced() {
+// synced does the second half of the oldest Ready, if there is one: its promises may leave, its entries be applied.
+func (n *node) synced() bool {
+	if len(n.writes) == 0 {
+		return false
+	}
 	w := n.writes[0]
 	n.writes = append(n.writes[:0], n.writes[1:]...)
 	n.unflushed += w.dirty
@@ -160,33 +163,35 @@ func (n *node) synced() {
 		n.c.checkChain(n, n.app.applied, n.app.chain)
 	}
 	if n.mayCrash() {
-		return
+		return true
 	}
 	for _, m := range w.rd.Deferred() {
 		n.c.checkPromise(n, &m)
 		n.send(m)
 		if n.mayCrash() {
-			return
+			return true
 		}
 	}
 	if n.c.opts.Config.AsyncStorage {
 		n.rn.Persisted(w.rd.Number)
 		if len(w.rd.CommittedEntries) > 0 {
 			n.applies = append(n.applies, w.rd)
-			n.c.q.push(event{at: n.c.now + n.c.syncDelay(), kind: evApply, node: n.index(), life: n.life})
+			n.c.schedule(event{at: n.c.now + n.c.syncDelay(), kind: evApply, node: n.index(), life: n.life})
 		}
-		n.pump()
-		return
+		return true
 	}
 	if n.apply(w.rd.CommittedEntries) {
 		n.outstanding = false
 		n.rn.Advance()
-		n.pump()
 	}
+	return true
 }
 
-// applyNext is the application's turn, with AsyncStorage.
-func (n *node) applyNext() {
+// applyNext is the application's turn, with AsyncStorage, if it has anything to do.
+func (n *node) applyNext() bool {
+	if len(n.applies) == 0 {
+		return false
+	}
 	entries := n.applies[0].CommittedEntries
 	n.applies = n.applies[1:]
 	for len(entries) > 0 && entries[0].Index <= n.app.applied {
@@ -194,8 +199,8 @@ func (n *node) applyNext() {
 	}
 	if n.apply(entries) {
 		n.rn.Applied(n.app.applied)
-		n.pump()
 	}
+	return true
 }
 
 // apply gives entries to the application. It reports whether the node is still up.

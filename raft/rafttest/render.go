@@ -46,10 +46,19 @@ func formatChange(cc raft.ConfChange) string {
 	return strings.Join(parts, " ")
 }
 
+// longList is how many entries are shown; of more there are only the first and the last.
+const longList = 12
+
 func formatEntries(ents []raft.Entry) string {
 	var parts []string
 	for i := range ents {
+		if i >= 3 && i < len(ents)-1 && len(ents) > longList {
+			continue
+		}
 		parts = append(parts, FormatEntry(&ents[i]))
+	}
+	if len(ents) > longList {
+		parts = append(parts[:3], fmt.Sprintf("... %d entries ...", len(ents)-4), parts[3])
 	}
 	return "[" + strings.Join(parts, ", ") + "]"
 }
@@ -132,4 +141,49 @@ func FormatReady(rd *raft.Ready) string {
 		add("read %d at %d", r.RequestID, r.Index)
 	}
 	return strings.Join(parts, "; ")
+}
+
+// describe says where everybody is when something broke.
+func (c *Cluster) describe() string {
+	var lines []string
+	for _, n := range c.nodes {
+		lines = append(lines, n.describe())
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (n *node) describe() (s string) {
+	defer func() {
+		if p := recover(); p != nil { // the code under test is broken, after all
+			s = fmt.Sprintf("n%d does not say: %v", n.id, p)
+		}
+	}()
+	if n.rn == nil {
+		return fmt.Sprintf("n%d down, log %s", n.id, formatLog(n.disk))
+	}
+	st := n.rn.Status()
+	s = fmt.Sprintf("n%d %v term %d vote %d leader %d last %d/%d commit %d applied %d voters %s log %s", n.id,
+		st.SoftState.State, st.HardState.Term, st.HardState.Vote, st.SoftState.Lead, st.LastIndex, st.LastTerm,
+		st.HardState.Commit, st.Applied, FormatConf(st.ConfState), formatLog(n.disk))
+	for _, p := range st.Progress {
+		s += fmt.Sprintf("\n   of n%d: match %d next %d %v inflight %d", p.ID, p.Match, p.Next, p.State, p.Inflight)
+	}
+	return s
+}
+
+// formatLog renders the terms of a log on disk as runs: "from 12: t3*10 t4*2" is ten entries of term 3, then two of 4.
+func formatLog(s raft.Storage) string {
+	first, _ := s.FirstIndex()
+	last, _ := s.LastIndex()
+	out := fmt.Sprintf("from %d:", first)
+	for i := first; i <= last; {
+		term, _ := s.Term(i)
+		run := i
+		for t := term; i <= last && t == term; {
+			i++
+			t, _ = s.Term(i)
+		}
+		out += fmt.Sprintf(" t%d*%d", term, i-run)
+	}
+	return out
 }

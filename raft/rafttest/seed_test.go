@@ -1,19 +1,10 @@
 package rafttest_test
 
 import (
-	"flag"
-	"fmt"
-	"strings"
 	"testing"
-	"time"
 
 	"tinykv/raft"
 	"tinykv/raft/rafttest"
-)
-
-var (
-	seedFlag  = flag.Uint64("seed", 0, "play this one seed, with its trace")
-	seedsFlag = flag.Int("seeds", 60, "how many seeds to play for each kind of cluster")
 )
 
 // worlds are the kinds of cluster that seeds are played in.
@@ -33,6 +24,8 @@ var worlds = []struct {
 		Favour: rafttest.FavourTransfers}, []string{"transfer asked"}},
 	{"lease restarts", rafttest.Options{Config: raft.Config{ReadMode: raft.ReadLease}, Ticks: 600,
 		Favour: rafttest.FavourRestarts}, []string{"crash"}},
+	{"lease strained", rafttest.Options{Config: raft.Config{ReadMode: raft.ReadLease}, Ticks: 800,
+		Favour: rafttest.FavourLeases}, []string{"lease strained", "stepped down", "crash"}},
 	{"changing", rafttest.Options{Spares: 3, Ticks: 800},
 		[]string{"joint configuration", "configuration changed", "snapshot installed"}},
 	{"changing async lease", rafttest.Options{Spares: 3, Ticks: 800,
@@ -42,6 +35,9 @@ var worlds = []struct {
 	{"five narrow async", rafttest.Options{Nodes: 5, Favour: rafttest.FavourTransfers, Config: raft.Config{
 		AsyncStorage: true, MaxInflightMessages: 2, MaxMessageBytes: 60, MaxApplyBytes: 60}},
 		[]string{"log truncated", "snapshot installed"}},
+	{"leaders deposed", rafttest.Options{Favour: rafttest.FavourLeaders, Ticks: 800,
+		Config: raft.Config{MaxMessageBytes: 1, DisablePreVote: true, DisableCheckQuorum: true}},
+		[]string{"log truncated", "leader cut off"}},
 	{"plain", rafttest.Options{Config: raft.Config{DisablePreVote: true, DisableCheckQuorum: true, EagerCommit: true,
 		EagerAppend: true, SequentialAppend: true, LinearBacktrack: true, DisableForwarding: true}},
 		[]string{"log truncated"}},
@@ -49,47 +45,11 @@ var worlds = []struct {
 		MaxUncommittedBytes: 200}}, []string{"log truncated", "snapshot installed"}},
 }
 
-func report(t *testing.T, world string, res rafttest.Result) {
-	t.Helper()
-	t.Errorf("seed %d: %v\n  run it again: go test ./raft/rafttest -v -run 'TestSeeds/%s$' -seed %d",
-		res.Seed, res.Err, strings.ReplaceAll(world, " ", "_"), res.Seed)
-}
-
 // TestSeeds plays clusters under faults and checks every invariant after every step.
 func TestSeeds(t *testing.T) {
 	for _, w := range worlds {
 		t.Run(w.name, func(t *testing.T) {
-			if *seedFlag != 0 {
-				w.opts.Trace = true
-				res := rafttest.Run(*seedFlag, w.opts)
-				fmt.Println(strings.Join(res.Trace, "\n"))
-				if res.Err != nil {
-					report(t, w.name, res)
-				}
-				return
-			}
-			seen := map[string]int{}
-			begin, events := time.Now(), 0
-			for seed := uint64(1); seed <= uint64(*seedsFlag); seed++ {
-				res := rafttest.Run(seed, w.opts)
-				events += res.Events
-				for _, s := range res.Saw {
-					seen[s.What] += s.Count
-				}
-				if res.Err != nil {
-					report(t, w.name, res)
-					return
-				}
-			}
-			for _, what := range w.must {
-				if *seedsFlag < 40 {
-					break // too few to have seen everything
-				}
-				if seen[what] == 0 {
-					t.Errorf("never happened: %s", what)
-				}
-			}
-			t.Logf("%d events, %.0f a second, saw %v", events, float64(events)/time.Since(begin).Seconds(), seen)
+			rafttest.Seeds(t, rafttest.World{Options: w.opts, Seeds: 30, Must: w.must})
 		})
 	}
 }
@@ -97,7 +57,7 @@ func TestSeeds(t *testing.T) {
 // TestSameSeedSameRun : a seed is a run, to the last event.
 func TestSameSeedSameRun(t *testing.T) {
 	for _, w := range worlds {
-		for seed := uint64(1); seed <= 5; seed++ {
+		for seed := uint64(1); seed <= 2; seed++ {
 			a, b := rafttest.Run(seed, w.opts), rafttest.Run(seed, w.opts)
 			if a.Hash != b.Hash || a.Events != b.Events {
 				t.Errorf("%s: seed %d: %x after %d events, then %x after %d", w.name, seed, a.Hash, a.Events, b.Hash, b.Events)

@@ -1,0 +1,301 @@
+// labs soak: the seeded tests of a stage with thousands of seeds.
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tinykv/labs/course"
+	"tinykv/labs/grade"
+	"tinykv/labs/overlay"
+	"tinykv/labs/soak"
+	"tinykv/labs/workspace"
+)
+
+// soakDir keeps the failures of soaks, below the root of the tree.
+const soakDir = ".labs/soak"
+
+// soakFlags are the flags of labs soak.
+type soakFlags struct {
+	seeds, first uint64
+	minutes      float64
+	jobs         int
+	failures     int
+	run          string
+	race         bool
+}
+
+func init() { register(soakCommand()) }
+
+func soakCommand() *cobra.Command {
+	var f soakFlags
+	command := &cobra.Command{
+		Use:   "soak STAGE",
+		Short: "Play the seeded tests of a stage with thousands of seeds",
+		Long: `Play the seeded tests of a stage with thousands of seeds, in many processes, and show how far it is.
+
+A failure does not end it: each is kept as a file below .labs/soak with the command that plays the seed again, what
+the test said, and the trace of the run; labs replay FILE plays it. End it with ctrl-C whenever you like: what is
+known till then is told. The exit status is 0 only if everything that was asked for was played and nothing failed.`,
+		Example: "  labs soak 2aa --seeds 10000\n  labs soak 2ab --minutes 5 --jobs 4\n" +
+			"  labs soak 2ab --run TestClusterKeepsItsLog --first 10001 --seeds 10000",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			stages, err := course.Select(args...)
+			if err != nil {
+				return err
+			}
+			here, err := workspace.Find(".")
+			if err != nil {
+				return err
+			}
+			if f.minutes < 0 {
+				return errors.New("--minutes can't be negative")
+			}
+			if !cmd.Flags().Changed("seeds") && f.minutes > 0 {
+				f.seeds = 0
+			} else if f.seeds == 0 {
+				return errors.New("say how many seeds, or for how many minutes")
+			}
+			good, any := true, false
+			for _, s := range stages {
+				tests, err := f.tests(s)
+				if err != nil {
+					return err
+				}
+				if len(tests) == 0 {
+					continue
+				}
+				any = true
+				ok, err := soakStage(cmd.Context(), cmd.OutOrStdout(), here, s, tests, f)
+				if err != nil {
+					return err
+				}
+				if good = good && ok; cmd.Context().Err() != nil {
+					break
+				}
+			}
+			if !any {
+				return fmt.Errorf("no test of %s plays seeds", args[0])
+			}
+			if !good {
+				return errSilent
+			}
+			return nil
+		},
+	}
+	flags := command.Flags()
+	flags.Uint64Var(&f.seeds, "seeds", 1000, "how many seeds each test plays")
+	flags.Uint64Var(&f.first, "first", 1, "the first seed")
+	flags.Float64Var(&f.minutes, "minutes", 0, "end after this time; without --seeds, whatever seed it has reached")
+	flags.IntVar(&f.jobs, "jobs", grade.DefaultJobs, "processes at a time")
+	flags.IntVar(&f.failures, "failures", 5, "give a test up after so many")
+	flags.StringVar(&f.run, "run", "", "only the `test` of this name")
+	flags.BoolVar(&f.race, "race", false, "build with the race detector (slower, needs a C compiler)")
+	return command
+}
+
+// tests returns those of the stage that play seeds and are asked for.
+func (f *soakFlags) tests(s course.Stage) ([]course.Test, error) {
+	var seeded []course.Test
+	for _, t := range s.Tests {
+		if t.Seeded && (f.run == "" || f.run == t.Name) {
+			seeded = append(seeded, t)
+		}
+	}
+	if f.run != "" && len(seeded) == 0 {
+		return nil, fmt.Errorf("--run %s is no test of stage %s that plays seeds", f.run, s.ID)
+	}
+	return seeded, nil
+}
+
+// buildStage compiles the tests of a stage of the tree one stands in, with what is laid over it.
+func buildStage(ctx context.Context, w io.Writer, here *workspace.Space, s course.Stage, traces string, race bool) (
+	*grade.Tests, error,
+) {
+	overlays, err := overlaysFor(w, here, []course.Stage{s})
+	if err != nil {
+		return nil, err
+	}
+	opts := grade.Options{
+		Root: here.Root, Race: race, TraceDir: traces,
+		Overlay: func(stage string) overlay.Files { return overlays[stage] },
+	}
+	if here.Learner {
+		opts.Fallback = func(stage string) overlay.Files { return withoutLater(here, stage) }
+	}
+	tests, buildErr, err := grade.Build(ctx, opts, s)
+	if err != nil {
+		return nil, err
+	}
+	if buildErr != "" {
+		fmt.Fprintln(w, buildErr)
+		return nil, fmt.Errorf("the tests of stage %s do not compile", s.ID)
+	}
+	if tests.Note != "" {
+		fmt.Fprintln(w, "note:", tests.Note)
+	}
+	return tests, nil
+}
+
+// soakStage plays the tests of one stage and tells how it went.
+func soakStage(ctx context.Context, w io.Writer, here *workspace.Space, s course.Stage, tests []course.Test,
+	f soakFlags) (good bool, err error) {
+	fmt.Fprintf(w, "%s %s: building\n", s.ID, s.Title)
+	binary, err := buildStage(ctx, w, here, s, soakDir, f.race)
+	if err != nil {
+		return false, err
+	}
+	defer binary.Close()
+	screen := soakScreen{w: w, live: isLively(w), stage: s.ID, limit: time.Duration(f.minutes * float64(time.Minute))}
+	for _, t := range tests {
+		screen.line("  %s", t.Name)
+	}
+	var keepErr error
+	result := soak.Run(ctx, soak.Options{
+		Tests: tests, First: f.first, Seeds: f.seeds, For: screen.limit, Jobs: f.jobs, MaxFailures: f.failures,
+		Play: func(ctx context.Context, span soak.Span) grade.TestResult {
+			return binary.Run(ctx, span.Test, fmt.Sprintf("-seed=%d", span.First), fmt.Sprintf("-seeds=%d", span.Seeds))
+		},
+		Failed: func(failure soak.Failure) {
+			file, err := keepFailure(here.Root, s, failure)
+			keepErr = firstError(keepErr, err)
+			screen.failure(failure, file)
+		},
+		Tell: screen.tell,
+	})
+	screen.end(result)
+	return result.Good(), keepErr
+}
+
+// soakScreen is what a person sees of a soak: a line that moves on a terminal, else a line now and then.
+type soakScreen struct {
+	w     io.Writer
+	live  bool
+	stage string
+	limit time.Duration
+	told  time.Duration
+}
+
+// soakTellEvery is how often a line is written where no line can move.
+const soakTellEvery = 10 * time.Second
+
+// clearLine goes back to the beginning of the line and empties it.
+const clearLine = "\r\x1b[2K"
+
+func (s *soakScreen) line(format string, args ...any) {
+	if s.live {
+		fmt.Fprint(s.w, clearLine)
+	}
+	fmt.Fprintf(s.w, format+"\n", args...)
+}
+
+func (s *soakScreen) tell(r soak.Result) {
+	switch {
+	case s.live:
+		fmt.Fprint(s.w, clearLine+s.text(r))
+	case r.Took-s.told >= soakTellEvery:
+		s.told = r.Took
+		fmt.Fprintln(s.w, s.text(r))
+	}
+}
+
+// text is the progress in a line.
+func (s *soakScreen) text(r soak.Result) string {
+	played := fmt.Sprintf("%d seeds", r.Done)
+	if r.Total > 0 {
+		played = fmt.Sprintf("%d of %d seeds", r.Done, r.Total)
+	}
+	rate := float64(r.Done) / max(r.Took.Seconds(), 0.001)
+	text := fmt.Sprintf("%s  %s  %.0f/s  %d failures", s.stage, played, rate, r.Failures)
+	left := time.Duration(-1)
+	if r.Total > 0 && rate > 0 {
+		left = time.Duration(float64(r.Total-r.Done) / rate * float64(time.Second))
+	}
+	if s.limit > 0 && (left < 0 || s.limit-r.Took < left) {
+		left = s.limit - r.Took
+	}
+	if left >= 0 {
+		text += fmt.Sprintf("  %v left", left.Round(time.Second))
+	}
+	return text
+}
+
+func (s *soakScreen) failure(f soak.Failure, file string) {
+	head, _, _ := strings.Cut(f.Result.Message, "\n")
+	s.line("✗ %s%s: %s", f.Test.Name, seedSuffix(f), head)
+	if file != "" {
+		s.line("    go run ./labs replay %s", file)
+	}
+}
+
+func seedSuffix(f soak.Failure) string {
+	if f.Seed == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" seed %d", f.Seed)
+}
+
+// end tells the result.
+func (s *soakScreen) end(r soak.Result) {
+	rate := float64(r.Done) / max(r.Took.Seconds(), 0.001)
+	s.line("%s  %d seeds played in %v (%.0f/s), %d failures",
+		s.stage, r.Done, r.Took.Round(time.Second/10), rate, r.Failures)
+	if len(r.GivenUp) > 0 {
+		s.line("  given up: %s", strings.Join(r.GivenUp, ", "))
+	}
+	if r.Interrupted {
+		s.line("  interrupted: the rest was not played")
+	}
+}
+
+// failureHeader begins the file of a failure, so that labs replay knows it.
+const failureHeader = "# failure of labs soak, version 1"
+
+// keepFailure writes a failure into the tree and returns the file's name.
+func keepFailure(root string, s course.Stage, f soak.Failure) (string, error) {
+	name := fmt.Sprintf("%s-%s-seed%d.txt", s.ID, f.Test.Name, f.Seed)
+	replay := f.Result.Replay
+	if f.Seed != 0 {
+		replay = fmt.Sprintf("%s --seed %d", replay, f.Seed)
+	} else {
+		name = fmt.Sprintf("%s-%s.txt", s.ID, f.Test.Name)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n# test: %s %s\n# seed: %d\n# replay: %s\n", failureHeader, s.ID, f.Test.Name, f.Seed, replay)
+	for _, trace := range tracesOf(f) {
+		fmt.Fprintf(&b, "# trace: %s\n", trace)
+	}
+	fmt.Fprintf(&b, "\n%s\n", f.Result.Message)
+	if f.Result.Output != "" {
+		fmt.Fprintf(&b, "\nAll that it printed:\n\n%s\n", f.Result.Output)
+	}
+	dir := filepath.Join(root, filepath.FromSlash(soakDir))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("keep a failure: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(b.String()), 0o644); err != nil {
+		return "", fmt.Errorf("keep a failure: %w", err)
+	}
+	return path.Join(soakDir, name), nil
+}
+
+// tracesOf returns the traces that belong to the failure's seed: a process may have left several.
+func tracesOf(f soak.Failure) []string {
+	own := fmt.Sprintf("seed%d.trace", f.Seed)
+	return slices.DeleteFunc(slices.Clone(f.Result.Traces), func(name string) bool {
+		rest, ok := strings.CutSuffix(name, own)
+		return !ok || rest == "" || rest[len(rest)-1] >= '0' && rest[len(rest)-1] <= '9'
+	})
+}

@@ -1,0 +1,183 @@
+// Soak and replay as a person asks for them, over a small tree whose seeded test fails for one seed.
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tinykv/labs/course"
+	"tinykv/labs/overlay"
+	"tinykv/labs/workspace"
+)
+
+var seededStage = course.Stage{
+	ID: "9a", Project: 9, Title: "A world", TestDir: "labs/tests/9a", Handout: "labs/handouts/9a.md",
+	Tests: []course.Test{{Name: "TestPlain", Points: 1}, {Name: "TestWorlds", Points: 3, Seeded: true}},
+}
+
+// seededTests breaks something with the seed that world.Bad says, leaves a trace then, and plays a trace.
+const seededTests = `package stage9a_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"example.com/tiny/world"
+)
+
+var (
+	seed   = flag.Uint64("seed", 1, "")
+	seeds  = flag.Uint64("seeds", 1, "")
+	replay = flag.String("replay", "", "")
+)
+
+func TestPlain(t *testing.T) {}
+
+func TestWorlds(t *testing.T) {
+	if *replay != "" {
+		text, err := os.ReadFile(*replay)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println("the story of", strings.Count(string(text), "tick"), "ticks")
+		if world.Bad != 0 {
+			t.Fatal("it broke again")
+		}
+		return
+	}
+	for s := *seed; s < *seed+*seeds; s++ {
+		if s != world.Bad {
+			continue
+		}
+		file := filepath.Join(os.TempDir(), "tinykv-traces", fmt.Sprintf("worlds-seed%d.trace", s))
+		os.MkdirAll(filepath.Dir(file), 0o755)
+		os.WriteFile(file, []byte("# trace of worlds, version 1\n# test: ./labs/tests/9a TestWorlds\ntick\ntick\n"), 0o644)
+		t.Fatalf("two leaders\n    trace:    %s\n    replay:   go test ./labs/tests/9a -count=1 -run '^TestWorlds$' -seed=%d", file, s)
+	}
+}
+`
+
+func worldTree(t *testing.T, bad string) *workspace.Space {
+	t.Helper()
+	root := t.TempDir()
+	err := overlay.Files{
+		"go.mod":                      []byte("module example.com/tiny\n\ngo 1.26\n"),
+		"world/world.go":              []byte("package world\n\nvar Bad uint64 = " + bad + "\n"),
+		"labs/tests/9a/world_test.go": []byte(seededTests),
+	}.WriteTo(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &workspace.Space{Root: root}
+}
+
+func TestASoakKeepsItsFailuresAndReplayPlaysThem(t *testing.T) {
+	here := worldTree(t, "17")
+	f := soakFlags{seeds: 60, jobs: 2, failures: 5}
+	tests, err := f.tests(seededStage)
+	if err != nil || len(tests) != 1 {
+		t.Fatalf("seeded tests %v, %v", tests, err)
+	}
+	var out bytes.Buffer
+	good, err := soakStage(t.Context(), &out, here, seededStage, tests, f)
+	if err != nil || good {
+		t.Fatalf("good %v, %v\n%s", good, err, out.String())
+	}
+	const file = ".labs/soak/9a-TestWorlds-seed17.txt"
+	for _, want := range []string{"✗ TestWorlds seed 17: two leaders\n    go run ./labs replay " + file,
+		"60 seeds played in", ", 1 failures"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the output lacks %q:\n%s", want, out.String())
+		}
+	}
+	record, err := os.ReadFile(filepath.Join(here.Root, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"# replay: go run ./labs test 9a --run TestWorlds --seed 17\n",
+		"# trace: .labs/soak/worlds-seed17.trace\n", "trace:    .labs/soak/worlds-seed17.trace"} {
+		if !strings.Contains(string(record), want) {
+			t.Errorf("what was kept lacks %q:\n%s", want, record)
+		}
+	}
+
+	header, fields, err := readFields(filepath.Join(here.Root, file))
+	if err != nil || header != failureHeader || fields["seed"] != "17" {
+		t.Fatalf("%q %v %v", header, fields, err)
+	}
+	kept := &keptRun{stage: seededStage, test: "TestWorlds", trace: filepath.Join(here.Root, fields["trace"])}
+	out.Reset()
+	if err := kept.replay(t.Context(), &out, here); err == nil || !strings.Contains(out.String(), "the story of 2 ticks") ||
+		!strings.Contains(out.String(), "9a TestWorlds: failed: it broke again") {
+		t.Errorf("replay: %v\n%s", err, out.String())
+	}
+	outside := &keptRun{pkg: "./labs/tests/9a", test: "TestWorlds", trace: kept.trace}
+	out.Reset()
+	if err := outside.replay(t.Context(), &out, here); err == nil || !strings.Contains(out.String(), "it broke again") {
+		t.Errorf("replay by the go command: %v\n%s", err, out.String())
+	}
+
+	// Once the code is right, the trace and the seed say so.
+	mended := worldTree(t, "0")
+	for _, kept := range []*keptRun{kept, {stage: seededStage, test: "TestWorlds", seed: 17}} {
+		out.Reset()
+		if err := kept.replay(t.Context(), &out, mended); err != nil || !strings.Contains(out.String(), "nothing broke") {
+			t.Errorf("replay of the mended code: %v\n%s", err, out.String())
+		}
+	}
+	out.Reset()
+	if good, err := soakStage(t.Context(), &out, mended, seededStage, tests, f); err != nil || !good {
+		t.Errorf("soak of the mended code: %v, %v\n%s", good, err, out.String())
+	}
+}
+
+func TestASoakOfWhatDoesNotCompileSaysSo(t *testing.T) {
+	here := worldTree(t, "x")
+	var out bytes.Buffer
+	_, err := soakStage(t.Context(), &out, here, seededStage, seededStage.Tests[1:], soakFlags{seeds: 1, jobs: 1})
+	if err == nil || !strings.Contains(out.String(), "world/world.go:3:18: undefined: x") {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
+func TestWhatIsNoKeptRunIsRefusedInOneLine(t *testing.T) {
+	dir := t.TempDir()
+	for name, c := range map[string]struct{ text, want string }{
+		"empty":             {"", "neither a trace nor a failure"},
+		"binary":            {"\x00\xff\xfe", "neither a trace nor a failure"},
+		"no test":           {"# trace of rafttest, version 1\n0.0 tick 1\n", "does not say which test"},
+		"an odd test":       {"# trace of rafttest, version 1\n# test: -x; rm Test\n", "does not say which test"},
+		"an unknown stage":  {failureHeader + "\n# test: 9z TestX\n# seed: 1\n", "9z"},
+		"without a seed":    {failureHeader + "\n# test: 1a TestPutThenGet\n", "which seed"},
+		"a trace of itself": {failureHeader + "\n# test: 1a TestX\n# trace: gone.trace\n# seed: x\n", "which seed"},
+	} {
+		file := filepath.Join(dir, strings.ReplaceAll(name, " ", "_"))
+		if err := os.WriteFile(file, []byte(c.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err := readKept(dir, file)
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: error %v, want one line with %q", name, err, c.want)
+		}
+	}
+	if _, err := readKept(dir, filepath.Join(dir, "nowhere")); err == nil {
+		t.Error("a file that is not there was read")
+	}
+}
+
+func TestTheSoakCommandAsksForWhatItNeeds(t *testing.T) {
+	for _, wrong := range [][]string{{}, {"9z"}, {"1a"}, {"1a", "--seeds", "0"}, {"1a", "--minutes", "-1"},
+		{"1a", "--run", "TestPutThenGet"}} {
+		if out, err := typed(t, soakCommand(), "", wrong...); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("soak %v: error %v, want one line\n%s", wrong, err, out)
+		}
+	}
+}
