@@ -11,7 +11,7 @@ export GOWORK = off
 export DIR FROM
 
 .DEFAULT_GOAL := help
-.PHONY: help play test check unit race crash interop bench start mutants variants proof proto labs FORCE
+.PHONY: help play test check unit race crash interop bench start soak replay mutants variants proof proto labs FORCE
 
 help: ## list the verbs
 	@grep -hE '^[a-z%]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{sub(/%/, "1a", $$1); printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,6 +49,12 @@ start: labs ## lay out a workspace for a learner: make start DIR=../my-tinykv [F
 
 project%: labs FORCE ## grade a stage; make project1: all stages of project 1
 	@$(LABS) test $*
+
+soak: labs ## play a stage's seeded tests with thousands of seeds: make soak STAGE=2aa [SEEDS=10000] [MINUTES=5]
+	@$(LABS) soak $(STAGE) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(MINUTES),--minutes $(MINUTES))
+
+replay: labs ## play a failed run again and tell its story: make replay FILE=.labs/soak/...
+	@$(LABS) replay '$(FILE)'
 
 mutants: labs ## run the wrong programs against the graded tests: make mutants [STAGE=1a]
 	@$(LABS) mutants $(STAGE)

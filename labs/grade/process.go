@@ -141,6 +141,7 @@ func supervise(ctx context.Context, cmd *exec.Cmd, e *execution) {
 	// The kernel kills the process when the thread that started it ends (see ownGroup), so the thread must stay ours.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	limitOwnFiles(maxFileSize)
 	start := time.Now()
 	if e.startErr = cmd.Start(); e.startErr != nil {
 		return

@@ -28,6 +28,16 @@ func killGroup(p *os.Process) { syscall.Kill(-p.Pid, syscall.SIGKILL) }
 // askForTraces makes a Go process print its goroutines and exit.
 func askForTraces(p *os.Process) { syscall.Kill(p.Pid, syscall.SIGQUIT) }
 
+// limitOwnFiles gives this process the limit that its children inherit from their first instruction on: limitFiles comes
+// a moment after their start. Only the soft limit, so that it can be taken back.
+func limitOwnFiles(size uint64) {
+	var own syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_FSIZE, &own) == nil && own.Cur > size {
+		own.Cur = size
+		_ = syscall.Setrlimit(syscall.RLIMIT_FSIZE, &own) // without it limitFiles does what it can
+	}
+}
+
 // limitFiles bounds the size of each file that the process and its children write, in bytes, and switches off core
 // dumps.
 func limitFiles(p *os.Process, size uint64) {
