@@ -105,10 +105,13 @@ type notedFile struct {
 }
 
 func (f *notedFile) Write(p []byte) (int, error) {
-	n, err := f.File.Write(p)
 	f.mu.Lock()
-	f.sum, f.size = crc32.Update(f.sum, castagnoli, p[:n]), f.size+int64(n)
-	f.mu.Unlock()
+	defer f.mu.Unlock()
+	sum := crc32.Update(f.sum, castagnoli, p) // before the write, which may leave anything in p
+	n, err := f.File.Write(p)
+	if err == nil {
+		f.sum, f.size = sum, f.size+int64(n) // after a failed write nothing is told any more
+	}
 	return n, err
 }
 
