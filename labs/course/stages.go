@@ -229,8 +229,8 @@ var stages = []Stage{
 			{Name: "TestLinearBacktrackStepsByOne", Points: 1},
 			{Name: "TestThreeNodesAgree", Points: 2},
 			{Name: "TestDeposedLeadersEntriesAreReplaced", Points: 2},
-			{Name: "TestReplicationUnderFaults", Points: 3},
-			{Name: "TestReplicationThroughNarrowWindows", Points: 1},
+			{Name: "TestReplicationUnderFaults", Points: 3, Seeded: true},
+			{Name: "TestReplicationThroughNarrowWindows", Points: 1, Seeded: true},
 		},
 	},
 	{
