@@ -1,5 +1,5 @@
 // Why a store refuses a request for a region. Each is about the asker's picture of the cluster, not about the data:
-// correct the picture as the error says, then ask again.
+// correct the picture as the error says, then ask again. The last one is no refusal but the lack of an answer.
 
 package region
 
@@ -85,3 +85,17 @@ func (e *BusyError) Error() string { return "the store is busy: " + e.Reason }
 type StaleCommandError struct{}
 
 func (e *StaleCommandError) Error() string { return "the command is stale: leadership has changed" }
+
+// UndeterminedError: the write was proposed and then lost sight of, so it may take effect, now or later, or never. Do not
+// repeat it as if it had not happened: read, then decide.
+type UndeterminedError struct {
+	Reason string // for people; may be empty
+}
+
+func (e *UndeterminedError) Error() string {
+	const text = "the write may or may not take effect"
+	if e.Reason == "" {
+		return text
+	}
+	return text + ": " + e.Reason
+}
