@@ -20,7 +20,9 @@
 //  4. Results stand in the order of the course, whatever order they came in, and a test that has no row earns no
 //     points.
 //  5. The learner's tree is only read.
-//  6. If the tree does not compile with what is laid over it for a stage, it gets a second chance with what Fallback
+//  6. A program that hangs before any test begins is found out once for each stage, in seconds: its other tests are
+//     not run.
+//  7. If the tree does not compile with what is laid over it for a stage, it gets a second chance with what Fallback
 //     says. (Labs lays the reference's functions of later stages over a learner's, which may not fit code that a
 //     learner has changed much.) A notice in the report says so.
 //

@@ -17,6 +17,7 @@ const (
 	Failed     Outcome = "failed"      // it reported a failure, or its process ended without the proof
 	NotWritten Outcome = "not written" // it ran into a hole: a function that the learner has yet to write
 	TimedOut   Outcome = "timed out"   // it was killed at its time limit
+	NeverBegan Outcome = "never began" // the program hangs before any test begins: in an init function, a package variable
 	Crashed    Outcome = "crashed"     // a panic, a fatal error of the runtime, a data race, a signal, or too much memory
 	NotBuilt   Outcome = "not built"   // the stage's tests do not compile, or the test is not among them
 	NotRun     Outcome = "not run"     // the run was interrupted before the test's result was known
@@ -37,13 +38,15 @@ type TestResult struct {
 	TestReplays       []string      // what the test itself printed after "replay:", such as the command with its seed
 }
 
-// StageResult is what became of one stage. If BuildError is set, every test has the outcome NotBuilt.
+// StageResult is what became of one stage. If BuildError is set, every test has the outcome NotBuilt; if
+// Hang is set, every test has NeverBegan.
 type StageResult struct {
 	Stage      course.Stage
 	Hidden     bool // from a pack that the learner does not see
 	Tests      []TestResult
 	Unwritten  []string      // holes of the stage that are as they were handed out, whether a test ran into them or not
 	BuildError string        // the compiler's messages, with files relative to the tree
+	Hang       string        // why the tests were given up that are NeverBegan: what was seen of the first
 	Duration   time.Duration // of building the stage's tests and of running them, each test's time summed up
 }
 

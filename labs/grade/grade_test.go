@@ -85,7 +85,8 @@ func TestEveryEndingIsJudged(t *testing.T) {
 		{"TestFillsTheDisk", grade.Failed, 0, `file too large`},
 		{"TestMissing", grade.NotBuilt, 0, `^there is no TestMissing in labs/tests/9a$`},
 		{"TestNeverBuilt", grade.NotBuilt, 0, `^the stage's tests do not compile$`},
-		{"TestNeverBegins", grade.TimedOut, 0, `the test had not begun: does an init function or a package variable wait\?`},
+		{"TestNeverBegins", grade.NeverBegan, 0, `^the program hangs before any test begins: 1s after its start none had\n` +
+			`it was at asleep/asleep.go:\d+\nlook for an init function, or a package variable's value, that loops or waits$`},
 		{"TestAnything", grade.NotBuilt, 0, `^the stage's tests do not compile$`},
 	} {
 		got := find(t, report, want.test)
@@ -251,6 +252,45 @@ func TestAChangedTreeIsSeenInItsFingerprint(t *testing.T) {
 	change("box/box.go", "package box; func syntax error")
 	if grade.Fingerprint(root, "labs/tests/9a") == before {
 		t.Error("the fingerprint did not change with box/box.go")
+	}
+}
+
+// TestAProgramThatHangsBeforeItsTestsIsFoundOutOnce has tests whose time limit would be minutes each.
+func TestAProgramThatHangsBeforeItsTestsIsFoundOutOnce(t *testing.T) {
+	sharedRun(t)
+	asleep := course.Stage{ID: "9c", Project: 9, TestDir: "labs/tests/9c"}
+	for _, name := range []string{"TestNeverBegins", "TestNorThis", "TestNorThat"} {
+		asleep.Tests = append(asleep.Tests, course.Test{Name: name, Points: 2, TimeoutSeconds: 300})
+	}
+	again := asleep
+	again.ID = "9e"
+	var started, told []string
+	report, err := grade.Run(t.Context(), grade.Options{
+		Root: shared.root, Stages: []course.Stage{asleep, again}, Jobs: 1, StartLimit: time.Second,
+		Observe: func(e grade.Event) {
+			if e.Started != "" {
+				started = append(started, e.Stage+" "+e.Started)
+			}
+			if e.Hangs != "" {
+				told = append(told, e.Stage)
+			}
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"9c TestNeverBegins", "9e TestNeverBegins"}; !slices.Equal(started, want) {
+		t.Errorf("%v were run; want the first of each stage", started)
+	}
+	if want := []string{"9c", "9e"}; !slices.Equal(told, want) {
+		t.Errorf("told of %v, want each stage once", told)
+	}
+	for s, test := range report.Each {
+		if test.Outcome != grade.NeverBegan || test.Points != 0 || !strings.Contains(s.Hang, "asleep/asleep.go") {
+			t.Errorf("%s %s: %s, %d points; the stage: %q", s.Stage.ID, test.Test, test.Outcome, test.Points, s.Hang)
+		}
+	}
+	if report.Interrupted || report.Passed() {
+		t.Error("the run counts as interrupted or passed")
 	}
 }
 

@@ -24,11 +24,13 @@ type execution struct {
 	cancelled bool   // the run was interrupted
 	limit     time.Duration
 	timedOut  bool
-	memory    int64 // bytes it held when it was killed for that; 0 if it was not
-	memoryMax int64
-	processes int // how many processes it had started when it was killed for that; 0 if it was not
-	duration  time.Duration
-	traces    []string // files that it left and that were kept
+
+	startLimit time.Duration // within which the test must have begun; else it timed out
+	memory     int64         // bytes it held when it was killed for that; 0 if it was not
+	memoryMax  int64
+	processes  int // how many processes it had started when it was killed for that; 0 if it was not
+	duration   time.Duration
+	traces     []string // files that it left and that were kept
 }
 
 // verdict is what judge says.
@@ -58,6 +60,8 @@ func judge(e execution, p place) verdict {
 			"killed because it held %d MiB of memory; the limit is %d MiB", e.memory>>20, e.memoryMax>>20)}
 	case e.processes > 0:
 		return verdict{outcome: Crashed, message: fmt.Sprintf("killed because it had started %d processes", e.processes)}
+	case e.timedOut && !e.began:
+		return verdict{outcome: NeverBegan, message: neverBeganMessage(e, p)}
 	case e.timedOut:
 		return verdict{outcome: TimedOut, message: timeoutMessage(e, p)}
 	}
@@ -133,9 +137,6 @@ func (p place) at(trace string) string {
 
 func timeoutMessage(e execution, p place) string {
 	message := fmt.Sprintf("still running after %v, so it was stopped", e.limit)
-	if !e.began {
-		return message + "; the test had not begun: does an init function or a package variable wait?"
-	}
 	_, dump, found := strings.Cut(e.output, quitHeader)
 	if !found {
 		return message
@@ -146,6 +147,14 @@ func timeoutMessage(e execution, p place) string {
 		}
 	}
 	return message + strings.Replace(p.at(dump), "\nat", "\nit was at", 1)
+}
+
+func neverBeganMessage(e execution, p place) string {
+	message := fmt.Sprintf("the program hangs before any test begins: %v after its start none had", e.startLimit)
+	if _, dump, found := strings.Cut(e.output, quitHeader); found {
+		message += strings.Replace(p.at(dump), "\nat", "\nit was at", 1)
+	}
+	return message + "\nlook for an init function, or a package variable's value, that loops or waits"
 }
 
 // crashMessage tells a crash by what the runtime printed.

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"tinykv/labs/course"
@@ -33,12 +34,14 @@ const (
 )
 
 // execute runs one test in a process of its own and returns what is known of it when the process and all that it
-// started is gone.
-func execute(ctx context.Context, b *binary, t course.Test, opts Options) execution {
+// started is gone. The test must have begun within startLimit.
+func execute(ctx context.Context, b *binary, t course.Test, startLimit time.Duration, opts Options) execution {
+	begun := make(chan struct{})
 	e := execution{
-		transcript: transcript{test: t.Name, nonce: b.nonce},
+		transcript: transcript{test: t.Name, nonce: b.nonce, onBegin: sync.OnceFunc(func() { close(begun) })},
 		limit:      t.Timeout(), memoryMax: opts.MemoryBytes, exit: -1,
 	}
+	e.startLimit = min(startLimit, e.limit)
 	scratch, err := os.MkdirTemp(filepath.Dir(b.path), "run-")
 	if err != nil {
 		e.startErr = err
@@ -59,7 +62,7 @@ func execute(ctx context.Context, b *binary, t course.Test, opts Options) execut
 	cmd.Stdout, cmd.Stderr = &e.transcript, &e.transcript // the same value, so the two never write at once
 	cmd.WaitDelay = outputWaitDelay
 	ownGroup(cmd)
-	supervise(ctx, cmd, &e)
+	supervise(ctx, cmd, &e, begun)
 	killMarked(runEnv + "=" + mark)
 	e.output = e.text()
 	e.traces = keepTraces(opts, scratch)
@@ -137,7 +140,7 @@ func testEnv(opts Options, scratch, mark string) []string {
 }
 
 // supervise starts the process, watches its time and memory, and returns when it is dead.
-func supervise(ctx context.Context, cmd *exec.Cmd, e *execution) {
+func supervise(ctx context.Context, cmd *exec.Cmd, e *execution, begun <-chan struct{}) {
 	// The kernel kills the process when the thread that started it ends (see ownGroup), so the thread must stay ours.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -149,7 +152,7 @@ func supervise(ctx context.Context, cmd *exec.Cmd, e *execution) {
 	limitFiles(cmd.Process, maxFileSize)
 	dead := make(chan error, 1)
 	go func() { dead <- cmd.Wait() }()
-	err := watch(ctx, cmd.Process, e, dead)
+	err := watch(ctx, cmd.Process, e, begun, dead)
 	e.duration = time.Since(start)
 	killGroup(cmd.Process)
 	if state := cmd.ProcessState; state != nil {
@@ -160,9 +163,10 @@ func supervise(ctx context.Context, cmd *exec.Cmd, e *execution) {
 	}
 }
 
-// watch waits until the process is dead, and kills it and its group at a limit.
-func watch(ctx context.Context, p *os.Process, e *execution, dead <-chan error) error {
-	timeout := time.NewTimer(e.limit)
+// watch waits until the process is dead, and kills it and its group at a limit. begun is closed when its test begins.
+func watch(ctx context.Context, p *os.Process, e *execution, begun <-chan struct{}, dead <-chan error) error {
+	start := time.Now()
+	timeout := time.NewTimer(e.startLimit)
 	defer timeout.Stop()
 	poll := time.NewTicker(memoryPoll)
 	defer poll.Stop()
@@ -170,6 +174,10 @@ func watch(ctx context.Context, p *os.Process, e *execution, dead <-chan error) 
 		select {
 		case err := <-dead:
 			return err
+		case <-begun:
+			begun = nil
+			timeout.Reset(e.limit - time.Since(start))
+			continue
 		case <-ctx.Done():
 			e.cancelled = true
 		case <-timeout.C:

@@ -21,6 +21,10 @@ import (
 const (
 	DefaultMemoryBytes = 3 << 29 // 1.5 GiB: what a test's process and its children may hold together
 	DefaultJobs        = 2       // tests at a time; more would make the slow ones time out on a small machine
+	// long enough for an honest program on a machine that is busy
+	DefaultStartLimit = 10 * time.Second
+	// for a program after another one hung in its start: it is likely to have the same package in it
+	startLimitAgain = 3 * time.Second
 )
 
 // Options say what to grade and how. Root and Stages are needed, the zero value of the rest is the default.
@@ -35,6 +39,7 @@ type Options struct {
 	Fallback    func(stage string) overlay.Files
 	Race        bool                    // build with the race detector (needs a C compiler)
 	MemoryBytes int64                   // 0: DefaultMemoryBytes
+	StartLimit  time.Duration           // within which a test must begin in its process; 0: DefaultStartLimit
 	Hidden      func(stage string) bool // the stage comes from a hidden pack; nil: none does
 	Env         []string                // added to the environment of go build and of the tests
 	// tests see PATH, LANG and TZ of the environment and nothing else: it may hold secrets
@@ -52,6 +57,7 @@ type Event struct {
 	Building bool        // the stage's tests are being compiled
 	Built    bool        // they have been, with Err if it failed
 	Err      string      // with Built: the compiler's messages
+	Hangs    string      // the stage's program hangs before any test begins, so that no more of its tests are run
 	Started  string      // the test of this name began
 	Done     *TestResult // a test ended; the reader must not change it
 }
@@ -95,6 +101,9 @@ func (o Options) withDefaults() Options {
 	if o.MemoryBytes <= 0 {
 		o.MemoryBytes = DefaultMemoryBytes
 	}
+	if o.StartLimit <= 0 {
+		o.StartLimit = DefaultStartLimit
+	}
 	if o.Hidden == nil {
 		o.Hidden = func(string) bool { return false }
 	}
@@ -113,7 +122,8 @@ type runner struct {
 	stop    context.CancelFunc
 	stages  []*stageRun
 
-	mu sync.Mutex // guards calls of opts.Observe
+	mu   sync.Mutex // guards calls of opts.Observe and what follows
+	hung bool       // a stage's program hangs before any test begins
 }
 
 // stageRun is one stage of a run.
@@ -127,6 +137,10 @@ type stageRun struct {
 	note      string // what the person must know about how it was built
 	unwritten []string
 	results   []TestResult // parallel to tests; a result without an outcome is not known
+
+	// guarded by runner.mu
+	began bool   // a test of it began
+	hang  string // what was seen of the program that hangs before any test begins
 }
 
 func (r *runner) observe(e Event) {
@@ -267,12 +281,48 @@ func (r *runner) runTest(ctx context.Context, s *stageRun, t course.Test) TestRe
 		message := fmt.Sprintf("there is no %s in %s", t.Name, s.TestDir)
 		return r.result(s, t, verdict{outcome: NotBuilt, message: message}, execution{})
 	}
+	if r.hangs(s) {
+		v := verdict{outcome: NeverBegan, message: "not run: the program hangs before any test begins"}
+		return r.result(s, t, v, execution{})
+	}
 	r.observe(Event{Stage: s.ID, Started: t.Name})
-	exec := execute(ctx, s.binary, t, r.opts)
+	exec := execute(ctx, s.binary, t, r.startLimit(), r.opts)
 	if len(s.changes) > 0 {
 		exec.rewrite(func(text string) string { return throughLabs(text, s.Stage) })
 	}
-	return r.result(s, t, judge(exec, s.binary.place), exec)
+	v := judge(exec, s.binary.place)
+	r.noteBeginning(s, exec, v)
+	return r.result(s, t, v, exec)
+}
+
+func (r *runner) startLimit() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.hung {
+		return min(startLimitAgain, r.opts.StartLimit)
+	}
+	return r.opts.StartLimit
+}
+
+// hangs says that the stage's program is known to hang before any test begins.
+func (r *runner) hangs(s *stageRun) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return s.hang != ""
+}
+
+// noteBeginning learns from a test's process whether the program of its stage hangs before any test begins.
+func (r *runner) noteBeginning(s *stageRun, e execution, v verdict) {
+	r.mu.Lock()
+	s.began = s.began || e.began
+	found := v.outcome == NeverBegan && !s.began && s.hang == ""
+	if found {
+		s.hang, r.hung = printable(v.message), true
+	}
+	r.mu.Unlock()
+	if found {
+		r.observe(Event{Stage: s.ID, Hangs: s.hang})
+	}
 }
 
 // goTestSeed is a command with which a test says how one seed is played again.
@@ -333,8 +383,8 @@ func (r *runner) report() *Report {
 		if len(s.tests) == 0 && r.opts.Only != nil {
 			continue
 		}
-		sr := StageResult{Stage: s.Stage, Hidden: r.opts.Hidden(s.ID), BuildError: s.buildErr, Duration: s.buildTime,
-			Unwritten: s.unwritten}
+		sr := StageResult{Stage: s.Stage, Hidden: r.opts.Hidden(s.ID), BuildError: s.buildErr, Hang: s.hang,
+			Duration: s.buildTime, Unwritten: s.unwritten}
 		for i, t := range s.tests {
 			result := s.results[i]
 			if result.Outcome == "" {

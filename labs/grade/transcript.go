@@ -24,8 +24,9 @@ const (
 
 // transcript is an io.Writer for the output of one test process.
 type transcript struct {
-	test  string // whose result counts
-	nonce string // of the guard
+	test    string // whose result counts
+	nonce   string // of the guard
+	onBegin func() // called when the test begins, perhaps more than once; may be nil
 
 	line    []byte
 	head    []byte
@@ -120,7 +121,9 @@ func (t *transcript) frame(line string) bool {
 	own := name == t.test
 	if strings.HasPrefix(verb, "===") {
 		t.current = name
-		t.began = t.began || own
+		if own {
+			t.begin()
+		}
 		if !own && (strings.HasSuffix(verb, "RUN") || strings.HasSuffix(verb, "NAME")) {
 			t.keep("=== " + name)
 		}
@@ -145,6 +148,13 @@ func (t *transcript) frame(line string) bool {
 	}
 	t.keep(line)
 	return true
+}
+
+func (t *transcript) begin() {
+	t.began = true
+	if t.onBegin != nil {
+		t.onBegin()
+	}
 }
 
 // reason collects log lines that carry a position, with the lines that continue them.

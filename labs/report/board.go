@@ -22,7 +22,7 @@ type Line struct {
 	Points, MaxPoints int
 	Passed, Tests     int // tests that passed, and all
 	Duration          time.Duration
-	State             string // "passed", "3 of 8 tests", "does not compile", "not run yet", …
+	State             string // "passed", "3 of 8 tests", "does not compile", "never gets to a test", "not run yet", …
 	Note              string // "edited since", or empty
 }
 
@@ -50,6 +50,8 @@ func state(s grade.StageResult) string {
 		return "does not compile"
 	case len(s.Tests) == 0:
 		return "no tests"
+	case outcomes[grade.NeverBegan] == len(s.Tests):
+		return "never gets to a test"
 	case outcomes[grade.NotRun] == len(s.Tests):
 		return "not run"
 	case s.PassedTests() == 0 && outcomes[grade.NotWritten] > 0:

@@ -77,6 +77,9 @@ func gradescopeOutput(r *grade.Report) string {
 		if s.BuildError != "" && !s.Hidden {
 			fmt.Fprintf(&b, "Stage %s does not compile:\n%s\n", s.Stage.ID, s.BuildError)
 		}
+		if s.Hang != "" && !s.Hidden {
+			fmt.Fprintf(&b, "Stage %s never gets to a test:\n%s\n", s.Stage.ID, s.Hang)
+		}
 	}
 	return b.String()
 }

@@ -39,6 +39,7 @@ type jsonStage struct {
 	Passed     bool       `json:"passed"`
 	Unwritten  []string   `json:"unwritten,omitempty"`
 	BuildError string     `json:"build_error,omitempty"`
+	Hang       string     `json:"hang,omitempty"`
 	Seconds    float64    `json:"duration_seconds"`
 	Tests      []jsonTest `json:"tests"`
 }
@@ -66,8 +67,8 @@ func JSON(w io.Writer, r *grade.Report) error {
 	for _, s := range r.Stages {
 		stage := jsonStage{
 			ID: s.Stage.ID, Title: s.Stage.Title, Hidden: s.Hidden, Points: s.Points(), MaxPoints: s.MaxPoints(),
-			Passed: s.Passed(), Unwritten: s.Unwritten, BuildError: s.BuildError, Seconds: seconds(s.Duration),
-			Tests: []jsonTest{},
+			Passed: s.Passed(), Unwritten: s.Unwritten, BuildError: s.BuildError, Hang: s.Hang,
+			Seconds: seconds(s.Duration), Tests: []jsonTest{},
 		}
 		for _, t := range s.Tests {
 			stage.Tests = append(stage.Tests, jsonTest{

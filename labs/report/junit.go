@@ -54,8 +54,8 @@ type junitProblem struct {
 }
 
 // JUnit writes the report as JUnit's XML: a suite per stage, a case per test, with the properties points and
-// max_points on both. A test that failed, is not written yet or timed out is a failure; one that crashed or was not
-// built an error; one that was not run is skipped. The only error is w's.
+// max_points on both. A test that failed, is not written yet or timed out is a failure; one that crashed, never
+// began or was not built an error; one that was not run is skipped. The only error is w's.
 func JUnit(w io.Writer, r *grade.Report) error {
 	out := junitSuites{Time: junitSeconds(seconds(r.Duration))}
 	for _, s := range r.Stages {
@@ -74,7 +74,7 @@ func JUnit(w io.Writer, r *grade.Report) error {
 			case grade.NotRun:
 				suite.Skipped++
 				c.Skipped = &junitProblem{Message: t.Message}
-			case grade.Crashed:
+			case grade.Crashed, grade.NeverBegan:
 				suite.Errors++
 				c.Error = problem
 			case grade.NotBuilt:

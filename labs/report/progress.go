@@ -43,9 +43,10 @@ type Progress struct {
 	mu      sync.Mutex // guards all below, and the writer
 	w       io.Writer
 	rows    []row
-	printed int    // rows[:printed] are on the screen
-	heading string // the stage under whose heading the last result stands
-	failed  map[string]string
+	printed int               // rows[:printed] are on the screen
+	heading string            // the stage under whose heading the last result stands
+	failed  map[string]string // by stage, the compiler's messages
+	hangs   map[string]string // by stage, how the program hangs before any test begins
 	running []string
 	status  string
 	began   time.Time
@@ -63,7 +64,7 @@ type row struct {
 // NewProgress begins to show a run over these tests. selected says which tests take part; nil means all.
 func NewProgress(w io.Writer, stages []course.Stage, selected func(string) bool, opts ProgressOptions) *Progress {
 	p := &Progress{
-		opts: opts, style: newStyle(w), w: w, failed: map[string]string{},
+		opts: opts, style: newStyle(w), w: w, failed: map[string]string{}, hangs: map[string]string{},
 		began: time.Now(), stop: make(chan struct{}),
 	}
 	for _, s := range stages {
@@ -118,6 +119,8 @@ func (p *Progress) Observe(e grade.Event) {
 		if e.Err != "" {
 			p.failed[e.Stage] = e.Err
 		}
+	case e.Hangs != "":
+		p.hangs[e.Stage] = e.Hangs
 	case e.Started != "":
 		p.running = append(p.running, e.Started)
 	case e.Done != nil:
@@ -159,6 +162,9 @@ func (p *Progress) Finish(r *grade.Report) {
 		results[s.Stage.ID+" "+t.Test] = t
 		if s.BuildError != "" {
 			p.failed[s.Stage.ID] = s.BuildError
+		}
+		if s.Hang != "" {
+			p.hangs[s.Stage.ID] = s.Hang
 		}
 	}
 	notRun := 0
@@ -204,15 +210,24 @@ func (p *Progress) print(r row) {
 	if p.heading != r.stage.ID {
 		p.heading = r.stage.ID
 		fmt.Fprintf(&b, "%s  %s\n", p.style.bold.Render(r.stage.ID), r.stage.Title)
-		if message := p.failed[r.stage.ID]; message != "" {
-			fmt.Fprintf(&b, "  %s it does not compile, so it earns 0 points:\n%s\n", p.style.bad.Render("✗"),
-				indent(fold(message, buildLines, 0), "    "))
-		}
+		p.printTrouble(&b, "it does not compile", p.failed[r.stage.ID])
+		p.printTrouble(&b, "it never gets to a test", p.hangs[r.stage.ID])
 	}
-	if p.failed[r.stage.ID] == "" || r.result.Outcome != grade.NotBuilt {
+	switch { // what holds for the whole stage is told once
+	case p.failed[r.stage.ID] != "" && r.result.Outcome == grade.NotBuilt:
+	case p.hangs[r.stage.ID] != "" && r.result.Outcome == grade.NeverBegan:
+	default:
 		p.printTest(&b, *r.result)
 	}
 	io.WriteString(p.w, b.String())
+}
+
+// printTrouble tells why a whole stage earns nothing; no message is no trouble.
+func (p *Progress) printTrouble(b *strings.Builder, what, message string) {
+	if message != "" {
+		fmt.Fprintf(b, "  %s %s, so it earns 0 points:\n%s\n", p.style.bad.Render("✗"), what,
+			indent(fold(message, buildLines, 0), "    "))
+	}
 }
 
 func (p *Progress) printTest(b *strings.Builder, t grade.TestResult) {

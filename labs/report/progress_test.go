@@ -107,6 +107,33 @@ func TestACompileErrorIsShownOnceInsteadOfEachTest(t *testing.T) {
 	}
 }
 
+func TestAHangBeforeAnyTestIsShownOnceInsteadOfEachTest(t *testing.T) {
+	const hang = "the program hangs before any test begins: 10s after its start none had\nit was at kv/raw/get.go:3"
+	stage := course.Stage{ID: "1b", Title: "The raw service", Tests: []course.Test{{Name: "TestGet"}, {Name: "TestPut"}}}
+	result := grade.StageResult{Stage: stage, Hang: hang}
+	for i, message := range []string{hang, "not run"} {
+		result.Tests = append(result.Tests, grade.TestResult{
+			Stage: "1b", Test: stage.Tests[i].Name, Outcome: grade.NeverBegan, Message: message,
+		})
+	}
+	want := "1b  The raw service\n  ✗ it never gets to a test, so it earns 0 points:\n    " +
+		strings.ReplaceAll(hang, "\n", "\n    ") + "\n"
+	for _, live := range []bool{false, true} { // told by events, or by the report alone
+		var out bytes.Buffer
+		p := report.NewProgress(&out, []course.Stage{stage}, nil, report.ProgressOptions{})
+		if live {
+			p.Observe(grade.Event{Stage: "1b", Hangs: hang})
+			for i := range result.Tests {
+				p.Observe(grade.Event{Stage: "1b", Done: &result.Tests[i]})
+			}
+		}
+		p.Finish(&grade.Report{Stages: []grade.StageResult{result}})
+		if out.String() != want {
+			t.Errorf("shown:\n%s\nwant:\n%s", out.String(), want)
+		}
+	}
+}
+
 func TestSummaryTellsWhatIsNotWritten(t *testing.T) {
 	var out bytes.Buffer
 	if err := report.Summary(&out, sample()); err != nil {
@@ -115,7 +142,7 @@ func TestSummaryTellsWhatIsNotWritten(t *testing.T) {
 	for _, want := range []string{
 		"Not written yet\n  ○ Engine.Get in kv/engine/badger/read.go\n" +
 			"  ○ Engine.Write in kv/engine/badger/write.go — 1 test stops here\n", "note: not used: go.mod\n",
-		"✗ 12 of 29 points, 2 of 8 tests, 3.0 s, interrupted\n", "does not compile", "1 of 6 tests",
+		"✗ 12 of 29 points, 2 of 9 tests, 3.0 s, interrupted\n", "does not compile", "1 of 7 tests",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the summary lacks %q:\n%s", want, out.String())

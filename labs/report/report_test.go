@@ -40,12 +40,13 @@ func sample() *grade.Report {
 	return &grade.Report{
 		Duration: 3 * time.Second, Interrupted: true, Notices: []string{"not used: go.mod"},
 		Stages: []grade.StageResult{
-			{Stage: course.Stage{ID: "1a", Title: "The engine", Project: 1}, Duration: 2 * time.Second,
+			{Stage: course.Stage{ID: "1a", Title: "The engine", Project: 1}, Duration: 2 * time.Second, Hang: "at x.go:3",
 				Unwritten: []string{"Engine.Get in kv/engine/badger/read.go", "Engine.Write in kv/engine/badger/write.go"},
 				Tests: []grade.TestResult{
 					result("1a", "TestRight", 5, grade.Passed, ""), failed, hole,
 					result("1a", "TestLate", 1, grade.TimedOut, "still running after 10s, so it was stopped"),
 					result("1a", "TestBoom", 1, grade.Crashed, "panic: boom"),
+					result("1a", "TestAsleep", 0, grade.NeverBegan, "not run: the program hangs before any test begins"),
 					result("1a", "TestNever", 3, grade.NotRun, "the run was interrupted before this test's result was known"),
 				}},
 			{Stage: course.Stage{ID: "1b", Title: "The raw service", Project: 1},
@@ -199,8 +200,8 @@ func TestJUnitIsWhatCISystemsRead(t *testing.T) {
 	if err := xml.Unmarshal([]byte(doc), &j); err != nil {
 		t.Fatal(err)
 	}
-	if j.Tests != 8 || j.Failures != 3 || j.Errors != 2 || j.Skipped != 1 {
-		t.Errorf("%d tests, %d failures, %d errors, %d skipped; want 8, 3, 2, 1", j.Tests, j.Failures, j.Errors, j.Skipped)
+	if j.Tests != 9 || j.Failures != 3 || j.Errors != 3 || j.Skipped != 1 {
+		t.Errorf("%d tests, %d failures, %d errors, %d skipped; want 9, 3, 3, 1", j.Tests, j.Failures, j.Errors, j.Skipped)
 	}
 	wrong := j.Suites[0].Cases[1]
 	if wrong.Failure == nil || wrong.Failure.Message != "got <nil> & 3\nwant 4\nat labs/tests/1a/get_test.go:12" {

@@ -208,7 +208,7 @@ func (r *run) played(span Span, result grade.TestResult, took time.Duration) {
 	case grade.Passed:
 		p.rate = float64(span.Seeds) / took.Seconds()
 		r.result.Done += span.Seeds
-	case grade.NotWritten, grade.NotBuilt:
+	case grade.NotWritten, grade.NotBuilt, grade.NeverBegan:
 		r.fail(p, Failure{Test: p.test, Result: result})
 		p.giveUp(&r.result)
 	default:
