@@ -214,6 +214,10 @@ func readLearner(root string) (overlay.Files, []string, error) {
 		if d.IsDir() {
 			return enter(dir, p, d.Name())
 		}
+		if isLink := d.Type()&fs.ModeSymlink != 0; isLink && mayBeDir(dir, p) {
+			odd = append(odd, p+" (a symbolic link, which is not followed: put the files themselves there)")
+			return nil
+		}
 		if path.Ext(p) != ".go" && p != "go.mod" && p != "go.sum" {
 			return nil
 		}
@@ -257,6 +261,12 @@ func enter(root *os.Root, p, name string) error {
 		return fs.SkipDir
 	}
 	return nil
+}
+
+// mayBeDir tells whether a symbolic link leads to a directory, or out of the tree, where nobody looks.
+func mayBeDir(root *os.Root, link string) bool {
+	info, err := root.Stat(filepath.FromSlash(link))
+	return err != nil || info.IsDir()
 }
 
 // readSmall reads a regular file of bounded size. problem says why it did not.

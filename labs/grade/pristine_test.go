@@ -96,8 +96,12 @@ func TestPristineGradeIgnoresWhatALearnerMayNotChange(t *testing.T) {
 	if err := os.Symlink("/etc/passwd", filepath.Join(learner, "box/passwd.go")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("/", filepath.Join(learner, "mine/everything")); err != nil {
-		t.Fatal(err)
+	for link, target := range map[string]string{
+		"mine/everything": "/", "parcel": "box", "lost": "nowhere", "notes.txt": "go.work",
+	} {
+		if err := os.Symlink(target, filepath.Join(learner, link)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	before, err := overlay.Read(learner)
 	if err != nil {
@@ -143,11 +147,20 @@ func TestPristineGradeIgnoresWhatALearnerMayNotChange(t *testing.T) {
 	}
 	all := strings.Join(notices, "\n")
 	for _, want := range []string{
-		"box/passwd.go (not a regular file)", "box/huge.go (larger than 1024 KiB)", "go.mod", "labs/tests/9a/box_test.go",
+		"box/passwd.go (a symbolic link, ", "mine/everything (a symbolic link, ", "parcel (a symbolic link, ",
+		"lost (a symbolic link, ", "box/huge.go (larger than 1024 KiB)", "go.mod", "labs/tests/9a/box_test.go",
 		"labs/grade/evil.go", "box/door.go imports unsafe",
 	} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no notice of %q in:\n%s", want, all)
+		}
+	}
+	if strings.Contains(all, "notes.txt") {
+		t.Errorf("a notice of what could not be part of any package:\n%s", all)
+	}
+	for _, link := range []string{"parcel", "mine/everything", "lost"} {
+		if _, err := os.Lstat(filepath.Join(graded, link)); err == nil {
+			t.Errorf("%s is in the tree that is graded", link)
 		}
 	}
 }
