@@ -12,11 +12,12 @@
 //
 // # What always holds
 //
-//  1. An acknowledged write is durable, and a write that is answered with an error string has not happened, except
-//     after a failure of the disk, which the text says.
+//  1. An acknowledged write is durable, and a write that is answered with an error string has not happened, unless the
+//     string says that it may have: the disk failed, or the write lost its leader and its fate is undetermined.
 //  2. One request sees one snapshot and writes one batch.
 //  3. A request that writes what it read (compare-and-swap, the sweep of expired pairs) holds its keys exclusively
-//     meanwhile; every other write holds its keys shared, so none slips in between.
+//     meanwhile; every other write holds its keys shared, so none slips in between. Latches are this process's, so the
+//     write is also bound to the term of the snapshot: under another leader it is refused.
 //  4. Each request of a BatchCommands frame is answered once, by its id, by a message of its own type, in any order,
 //     unless the stream ends.
 //  5. Errors are translated in one place: region errors (the client's picture of the cluster is wrong, or the store

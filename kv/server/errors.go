@@ -4,6 +4,7 @@
 //	those of package region, engine.ErrClosed  region_error of its kind       corrects its picture or waits, asks again
 //	those of package raw, ErrUnknownCF, …      error, a string                tells its user: the request is wrong
 //	engine.ErrFailed, engine.ErrCorrupt, …     error, a string                tells its user: the store is broken
+//	region.UndeterminedError                   error, a string with a mark    tells its user: it may have happened
 //	the end of the request's own context       a gRPC status                  has left already
 
 package server
@@ -34,6 +35,10 @@ var errBusy = status.Error(codes.ResourceExhausted, "too many requests in progre
 func (s *Server) answerable(err error) (*errorpb.Error, string, error) {
 	if err == nil {
 		return nil, "", nil
+	}
+	var unknown *region.UndeterminedError
+	if errors.As(err, &unknown) {
+		return nil, regionpb.FromUndetermined(unknown), nil
 	}
 	if e := regionError(err); e != nil {
 		return e, "", nil

@@ -143,7 +143,8 @@ func (s *Server) write(ctx context.Context, rc *kvrpcpb.Context, cfName string, 
 // change runs a request that looks at keys and writes what follows from it, as one step: nobody else writes the keys
 // between the snapshot and the end of the write. So keys are latched exclusively (see latch.Table.Exclusive) before
 // the snapshot is taken, and released, on every path, when all is done. f decides on the snapshot, which is closed
-// again before anything is written. A batch that is nil or empty is not written. ctx is bounded by withinLimit.
+// again before anything is written. A batch that is nil or empty is not written. The write is bound to the term of the
+// snapshot (see bind, which decide calls). ctx is bounded by withinLimit.
 // Errors: engine.ErrUnknownCF, those of f, of ctx, of the storage.
 func (s *Server) change(ctx context.Context, rc *kvrpcpb.Context, cfName string, keys [][]byte, f decider) error {
 	cf, err := engine.ParseCF(cfName)
@@ -164,13 +165,14 @@ func (s *Server) change(ctx context.Context, rc *kvrpcpb.Context, cfName string,
 	return s.storage.Write(ctx, rc, batch)
 }
 
-// decide runs f on a snapshot that is closed before anything is written.
+// decide runs f on a snapshot that is closed before anything is written, and binds rc to its term.
 func (s *Server) decide(ctx context.Context, rc *kvrpcpb.Context, cf engine.CF, f decider) (*engine.Batch, error) {
 	snap, err := s.storage.Snapshot(ctx, rc)
 	if err != nil {
 		return nil, err
 	}
 	defer snap.Close()
+	bind(rc, snap)
 	return f(snap, cf)
 }
 

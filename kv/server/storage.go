@@ -20,8 +20,24 @@ type Storage interface {
 	Snapshot(ctx context.Context, rc *kvrpcpb.Context) (engine.Snapshot, error)
 
 	// Write makes the batch visible and durable as one, and returns nil when it is both. The batch must not be
-	// changed until then. An empty batch is only checked against the region.
-	// Errors: those of package region, or that of ctx, and then nothing was or will be written; those of
-	// engine.Engine's Write.
+	// changed until Write returns, and not even then if it returns an error. An empty batch is only checked against the
+	// region. If rc names a term, the batch is written in that term of the region's leader or not at all: any other is
+	// region.StaleCommandError.
+	// Errors: region.UndeterminedError, and then it may or may not be written; the others of package region, or that of
+	// ctx, and then nothing was or will be written; those of engine.Engine's Write.
 	Write(ctx context.Context, rc *kvrpcpb.Context, batch *engine.Batch) error
+}
+
+// termed is a Snapshot that knows the term of the region's leader in which it was taken. That of a storage without
+// terms does not have the method.
+type termed interface {
+	Term() uint64
+}
+
+// bind binds what is written under rc to the term in which snap was taken. What is decided on the snapshot holds only as
+// long as nobody else has led, for the latches of another leader know nothing of ours. Without a term nothing is bound.
+func bind(rc *kvrpcpb.Context, snap engine.Snapshot) {
+	if t, ok := snap.(termed); ok && rc != nil {
+		rc.Term = t.Term()
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"context"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"tinykv/kv/engine"
 	"tinykv/kv/raw"
 	"tinykv/proto/kvrpcpb"
@@ -55,7 +57,8 @@ func (s *Server) sweepStep(
 	if err != nil || len(keys) == 0 {
 		return 0, next, err
 	}
-	err = s.change(ctx, rc, cfName, keys, func(snap engine.Snapshot, cf engine.CF) (*engine.Batch, error) {
+	own := proto.CloneOf(rc) // the change binds it to a term, which must not bind the next step
+	err = s.change(ctx, own, cfName, keys, func(snap engine.Snapshot, cf engine.CF) (*engine.Batch, error) {
 		batch, err := raw.DeleteExpired(snap, cf, keys, now)
 		if err == nil {
 			removed = batch.Len()

@@ -5,6 +5,8 @@
 package regionpb
 
 import (
+	"strings"
+
 	"tinykv/kv/region"
 	"tinykv/proto/metapb"
 )
@@ -57,3 +59,14 @@ func FromPeer(p region.Peer) *metapb.Peer {
 func ToPeer(m *metapb.Peer) region.Peer {
 	return region.Peer{ID: m.GetId(), StoreID: m.GetStoreId()}
 }
+
+// undeterminedMark begins the error string of a write of which nobody knows whether it takes effect. The public protocol has no
+// kind of error for that, and a region error of no kind would make TiKV's client send the write again; at an error string it
+// gives up and tells its user, which is what should happen.
+const undeterminedMark = "undetermined: "
+
+// FromUndetermined is the error string of a write that may or may not take effect.
+func FromUndetermined(e *region.UndeterminedError) string { return undeterminedMark + e.Error() }
+
+// IsUndetermined tells whether an error string says that the write may or may not take effect.
+func IsUndetermined(text string) bool { return strings.HasPrefix(text, undeterminedMark) }
