@@ -22,6 +22,7 @@ type raftLog struct {
 	committed   uint64 // known to be on a quorum
 	handedApply uint64 // handed out to be applied
 	applied     uint64 // acknowledged as applied
+	applyPaused bool   // the application wants nothing to apply now
 	lastTerm    uint64
 
 	// lastConf is at least the index of the last configuration change in the log; it may be too large after a
@@ -207,10 +208,11 @@ func (l *raftLog) commitTo(index uint64) bool {
 // applyLimit is the index up to which entries may be handed out to be applied: committed, and durable here by the time
 // they are applied. In a Ready the write comes before the applying, so that is every committed entry; with async
 // storage only those before unstable.offset are durable. It is never below handedApply, and is that while a snapshot
-// waits to be installed: there is nothing yet to apply them to.
+// waits to be installed, because there is nothing yet to apply them to, and while the application wants none
+// (applyPaused).
 func (l *raftLog) applyLimit(async bool) uint64 {
 	switch {
-	case l.snapshot != nil:
+	case l.snapshot != nil || l.applyPaused:
 		return l.handedApply
 	case async:
 		return max(l.handedApply, min(l.committed, l.offset-1))

@@ -75,6 +75,10 @@ func (rn *RawNode) ReportUnreachable(id uint64) { rn.r.reportUnreachable(id) }
 // answers, it is sent nothing else.
 func (rn *RawNode) ReportSnapshot(id uint64, status SnapshotStatus) { rn.r.reportSnapshot(id, status) }
 
+// PauseApply makes Ready hand out no committed entries until it is called again with false: for an application that is
+// busy, as while it installs a large snapshot in the background. Elections, replication and reads go on meanwhile.
+func (rn *RawNode) PauseApply(pause bool) { rn.r.log.applyPaused = pause }
+
 // TellCommit makes the leader tell everybody, with the next Ready, what is committed: for a caller about to stop
 // ticking an idle group.
 func (rn *RawNode) TellCommit() {

@@ -155,12 +155,17 @@ func TestLeaseRead(t *testing.T) {
 		t.Fatal("no lease after a round")
 	}
 	c.isolate(1)
-	c.tick(7, 1)
+	for left := 8; left > 1; left-- {
+		if got := p.LeaseTicks(); got != left {
+			t.Errorf("the lease is said to last %d ticks, want %d", got, left)
+		}
+		c.tick(1, 1)
+	}
 	if !read(2) {
 		t.Error("the lease ended early")
 	}
 	c.tick(1, 1)
-	if read(3) || p.InLease() {
+	if read(3) || p.InLease() || p.LeaseTicks() != 0 {
 		t.Error("the lease never ends")
 	}
 }

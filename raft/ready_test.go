@@ -322,6 +322,25 @@ func TestAsyncStorage(t *testing.T) {
 	}
 }
 
+// A pause holds back what is to be applied, and nothing else.
+func TestPauseApply(t *testing.T) {
+	p := newPeer(t, 1, voters(1))
+	p.must(p.Campaign())
+	p.drain()
+	applied := p.Status().Applied
+	p.PauseApply(true)
+	p.must(p.Propose([]byte("a")))
+	p.drain()
+	if s := p.Status(); s.Applied != applied || s.HardState.Commit != applied+1 || p.HasReady() {
+		t.Errorf("paused after %d: applied %d, committed %d, more to do: %v", applied, s.Applied, s.HardState.Commit, p.HasReady())
+	}
+	p.PauseApply(false)
+	p.drain()
+	if got := p.Status().Applied; got != applied+1 {
+		t.Errorf("after the pause: applied %d, want %d", got, applied+1)
+	}
+}
+
 // An entry that was truncated and came back is not durable because of its first write: acknowledgements go by write.
 func TestAsyncStorageRewrittenEntry(t *testing.T) {
 	p := newPeer(t, 1, voters(1, 2, 3), func(c *raft.Config) { c.AsyncStorage = true })

@@ -75,3 +75,20 @@ func (rn *RawNode) InLease() bool {
 	r := rn.r
 	return r.role == StateLeader && r.committedInTerm() && (r.inLease() || r.aloneIsQuorum())
 }
+
+// LeaseTicks returns for how many ticks, from the present one on, a leader may serve reads at its commit index without
+// asking anybody: 0 if it may not even now. It is for reads that do not come through ReadIndex, such as those of other
+// threads, who are told until when they may trust it: they count from the time at which the present tick was due, not
+// from when it was given, or a late tick would make the lease longer than the promise of the quorum behind it.
+func (rn *RawNode) LeaseTicks() int {
+	r := rn.r
+	switch {
+	case !rn.InLease():
+		return 0
+	case r.cfg.ReadMode == ReadLease && r.aloneIsQuorum():
+		return r.cfg.LeaseTicks
+	case r.cfg.ReadMode == ReadLease:
+		return r.cfg.LeaseTicks - int(r.now-r.leader.reads.leaseFrom)
+	}
+	return 0
+}
