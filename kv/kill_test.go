@@ -87,12 +87,12 @@ func (w *killWorld) life() {
 	w.verify(p)
 	ctx, cancel := context.WithTimeout(w.t.Context(), writeLimit)
 	var wait sync.WaitGroup
-	acks := make(chan struct{}, 1024)
+	acks, killed := make(chan struct{}, 1024), make(chan struct{})
 	for _, writer := range w.writers {
 		c := connect(w.t, p)
 		wait.Go(func() {
 			defer c.Close()
-			if err := writer.write(ctx, c.Raw(), acks); err != nil {
+			if err := writer.write(ctx, c.Raw(), acks, killed); err != nil {
 				w.t.Errorf("%s: %v\n%s", writer.name, err, w.replay())
 			}
 		})
@@ -104,6 +104,7 @@ func (w *killWorld) life() {
 		}
 	}
 	w.pause(5 * time.Millisecond)
+	close(killed)
 	p.kill()
 	cancel()
 	wait.Wait()
@@ -160,8 +161,9 @@ type killWriter struct {
 	tried        int // the last write that was sent
 }
 
-// write writes until the server is gone, and counts in acks. That it is gone is the only reason for a failure.
-func (w *killWriter) write(ctx context.Context, kv client.Raw, acks chan<- struct{}) error {
+// write writes until the server is gone, and counts in acks. That it is gone, after killed was closed, is the only reason
+// for a failure.
+func (w *killWriter) write(ctx context.Context, kv client.Raw, acks chan<- struct{}, killed <-chan struct{}) error {
 	for ctx.Err() == nil {
 		w.tried++
 		err := kv.BatchPut(ctx, w.batch(w.tried))
@@ -172,13 +174,22 @@ func (w *killWriter) write(ctx context.Context, kv client.Raw, acks chan<- struc
 			case acks <- struct{}{}:
 			default: // nobody counts that far
 			}
-		case ctx.Err() != nil:
+		case ctx.Err() != nil || errors.Is(err, client.ErrUndetermined) && isClosed(killed):
 			return nil
 		default:
 			return fmt.Errorf("write %d failed before the server was killed: %w", w.tried, err)
 		}
 	}
 	return nil
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 func (w *killWriter) batch(n int) []client.Pair {

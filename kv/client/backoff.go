@@ -24,10 +24,12 @@ const (
 type pace struct{ first, longest time.Duration }
 
 var paces = [numReasons]pace{
-	staleRoute:  {2 * time.Millisecond, 500 * time.Millisecond},
-	noLeader:    {10 * time.Millisecond, 500 * time.Millisecond},
-	busy:        {100 * time.Millisecond, 3 * time.Second},
-	unreachable: {50 * time.Millisecond, 2 * time.Second},
+	staleRoute: {2 * time.Millisecond, 500 * time.Millisecond},
+	// An election takes a second or two, and the next attempt should not come long after its end.
+	noLeader: {10 * time.Millisecond, 200 * time.Millisecond},
+	busy:     {100 * time.Millisecond, 3 * time.Second},
+	// As long as the others have not noticed that a leader is gone they send us back to it: so this is part of an election.
+	unreachable: {20 * time.Millisecond, 200 * time.Millisecond},
 }
 
 // backoff counts the attempts of one call. Pauses double, and are drawn from the upper half of their range, so that

@@ -16,7 +16,7 @@ import (
 type request struct {
 	name   string
 	slow   bool // its work grows with the data, so only the caller's deadline bounds it
-	unary  func(ctx context.Context, kv tikvpb.TikvClient) (response, error)
+	unary  func(ctx context.Context, kv tikvpb.TikvClient, opts ...grpc.CallOption) (response, error)
 	frame  *frameRequest                         // nil: unary only
 	unwrap func(*frameResponse) (response, bool) // false: the answer is of another kind
 }
@@ -40,8 +40,8 @@ func rpc[Req any, Res interface {
 	frame *frameRequest, unwrap func(*frameResponse) Res,
 ) request {
 	r := request{name: name, frame: frame}
-	r.unary = func(ctx context.Context, kv tikvpb.TikvClient) (response, error) {
-		return unary(kv, ctx, req)
+	r.unary = func(ctx context.Context, kv tikvpb.TikvClient, opts ...grpc.CallOption) (response, error) {
+		return unary(kv, ctx, req, opts...)
 	}
 	r.unwrap = func(answer *frameResponse) (response, bool) {
 		var none Res

@@ -44,7 +44,8 @@ type Options struct {
 var (
 	// ErrClosed: the Client was closed.
 	ErrClosed = errors.New("client is closed")
-	// ErrUndetermined: a write was sent and no answer came, so it may or may not have happened. Read, then decide.
+	// ErrUndetermined: a write was sent and no answer came, or the store itself has lost sight of it. It may have happened,
+	// may still happen, or never. Read, then decide.
 	ErrUndetermined = errors.New("it is not known whether the write happened")
 	// ErrRefused: the request itself is wrong, or the store is broken. A repetition won't help; the text says why.
 	ErrRefused = errors.New("the store refused the request")
@@ -69,7 +70,8 @@ type Client struct {
 	addresses map[uint64]string
 }
 
-// transport sends one request to the store at an address. Errors of the way are gRPC statuses.
+// transport sends one request to the store at an address. Errors of the way are gRPC statuses; one that is, or wraps,
+// unsent means that the request was not sent.
 type transport interface {
 	send(ctx context.Context, addr string, req request) (response, error)
 	close() error

@@ -25,9 +25,10 @@
 //  2. A call on one key is one request to one region, so it is atomic. A batch, a scan or a range is split by region,
 //     and it is not: other writers may come between, and after an error some parts may have been written and others
 //     not.
-//  3. A write whose answer was lost is sent again, which does no harm, except for CompareAndSwap: that returns
-//     ErrUndetermined. An error that is, or wraps, ErrUndetermined means that the write may or may not have happened;
-//     any other, that it did not.
+//  3. A write is sent again only while it is certain that it has not happened and will not. One that was sent and not
+//     answered ends with ErrUndetermined, because a second copy of it could take effect after what others have written
+//     since the first. An error that is, or wraps, ErrUndetermined means that the write may or may not have happened; any
+//     other, that it did not.
 //  4. What is decided without I/O (cache, verdict, backoff) is plain data, and the source of randomness has a seed.
 //  5. After Close every call fails, and no goroutine and no connection is left.
 //

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"tinykv/kv/client"
+	"tinykv/kv/region"
 	"tinykv/proto/errorpb"
 	"tinykv/proto/kvrpcpb"
 	"tinykv/proto/metapb"
@@ -170,8 +171,76 @@ func TestADeadStoreIsLeftForThePeerThatTookOver(t *testing.T) {
 				return nil, nil
 			}
 		})
-		if err := c.Raw().Put(t.Context(), []byte("a"), []byte("2")); err != nil {
+		// Of a write that was sent nobody knows whether it happened; the next one knows the way already.
+		if err := c.Raw().Put(t.Context(), []byte("a"), []byte("2")); !errors.Is(err, client.ErrUndetermined) {
 			t.Errorf("frames=%v: %v", batch, err)
+		}
+		if err := c.Raw().Put(t.Context(), []byte("a"), []byte("3")); err != nil {
+			t.Errorf("frames=%v: %v", batch, err)
+		}
+	}
+}
+
+func TestAWriteThatNeverLeftIsSentElsewhere(t *testing.T) {
+	for _, batch := range []bool{false, true} {
+		w := newWorld(t)
+		c := w.client(t, client.Options{Batch: batch})
+		w.believe()
+		w.set(func() {
+			w.leaders[1] = 2
+			delete(w.listeners, storeAddr(1)) // connection refused
+		})
+		if err := c.Raw().Put(t.Context(), []byte("a"), []byte("2")); err != nil {
+			t.Errorf("frames=%v: a put: %v", batch, err)
+		}
+		pairs := []client.Pair{{Key: []byte("b")}, {Key: []byte("c")}}
+		if err := w.client(t, client.Options{Batch: batch}).Raw().BatchPut(t.Context(), pairs); err != nil {
+			t.Errorf("frames=%v: a batch: %v", batch, err)
+		}
+		_, err := w.client(t, client.Options{Batch: batch}).Raw().CompareAndSwap(t.Context(), client.Swap{Key: []byte("d")})
+		if err != nil {
+			t.Errorf("frames=%v: compare and swap: %v", batch, err)
+		}
+	}
+}
+
+// An election: the leader is gone, the others send us back to it until they notice, then know nobody, then have another.
+func TestAWriteOutlastsAnElection(t *testing.T) {
+	w := newWorld(t)
+	c := w.client(t, client.Options{})
+	asked := 0
+	dead := &metapb.Peer{Id: 11, StoreId: 1}
+	w.believe()
+	w.set(func() {
+		delete(w.listeners, storeAddr(1))
+		w.leaders[1] = 3
+		w.fail = func(uint64, string, *kvrpcpb.Context) (*errorpb.Error, error) {
+			asked++
+			switch {
+			case asked <= 4:
+				return &errorpb.Error{NotLeader: &errorpb.NotLeader{RegionId: 1, Leader: dead}}, nil
+			case asked <= 8:
+				return &errorpb.Error{NotLeader: &errorpb.NotLeader{RegionId: 1}}, nil
+			}
+			return nil, nil
+		}
+	})
+	if err := c.Raw().Put(t.Context(), []byte("a"), []byte("2")); err != nil {
+		t.Fatal(err)
+	}
+	if asked > 12 {
+		t.Errorf("%d requests to the two stores that live, of which 8 were answered by none", asked)
+	}
+}
+
+func TestAWriteThatTheStoreLostSightOfIsUndeterminedAndNotSentAgain(t *testing.T) {
+	for _, batch := range []bool{false, true} {
+		w := newWorld(t)
+		w.lostSight = true
+		c := w.client(t, client.Options{Batch: batch})
+		err := c.Raw().Put(t.Context(), []byte("a"), []byte("2"))
+		if !errors.Is(err, client.ErrUndetermined) || errors.Is(err, client.ErrRefused) || w.count("RawPut") != 1 {
+			t.Errorf("frames=%v: %v, sent %d times", batch, err, w.count("RawPut"))
 		}
 	}
 }
@@ -196,29 +265,29 @@ func TestACallThatCannotSucceedEndsWithItsContextAndSaysWhy(t *testing.T) {
 	}
 }
 
-func TestALostWriteIsUndeterminedAndALostReadIsNot(t *testing.T) {
+func TestALostWriteIsUndeterminedAndALostReadIsSentAgain(t *testing.T) {
 	w := newWorld(t)
-	c := w.client(t, client.Options{})
-	w.set(func() { w.fail = failTimes(1<<30, nil, status.Error(codes.Unavailable, "cable cut")) })
-	if err := c.Raw().Put(short(t), []byte("a"), nil); !errors.Is(err, client.ErrUndetermined) ||
-		!strings.Contains(err.Error(), "cable cut") {
-		t.Errorf("put: %v", err)
+	kv := w.client(t, client.Options{}).Raw()
+	for call, write := range map[string]func() error{
+		"RawPut":         func() error { return kv.Put(t.Context(), []byte("a"), nil) },
+		"RawDelete":      func() error { return kv.Delete(t.Context(), []byte("a")) },
+		"RawBatchPut":    func() error { return kv.BatchPut(t.Context(), []client.Pair{{Key: []byte("a")}}) },
+		"RawBatchDelete": func() error { return kv.BatchDelete(t.Context(), [][]byte{[]byte("a")}) },
+		"RawDeleteRange": func() error { return kv.DeleteRange(t.Context(), region.Range{}) },
+		"RawCompareAndSwap": func() error {
+			_, err := kv.CompareAndSwap(t.Context(), client.Swap{Key: []byte("a"), ExpectAbsent: true})
+			return err
+		},
+	} {
+		w.set(func() { w.fail = failTimes(1, nil, status.Error(codes.Unavailable, "cable cut")) })
+		err := write()
+		if !errors.Is(err, client.ErrUndetermined) || !strings.Contains(err.Error(), "cable cut") || w.count(call) != 1 {
+			t.Errorf("%s: %v, sent %d times", call, err, w.count(call))
+		}
 	}
-	if err := c.Raw().BatchDelete(short(t), [][]byte{[]byte("a")}); !errors.Is(err, client.ErrUndetermined) {
-		t.Errorf("batch delete: %v", err)
-	}
-	if _, _, err := c.Raw().Get(short(t), []byte("a")); err == nil || errors.Is(err, client.ErrUndetermined) {
-		t.Errorf("get: %v", err)
-	}
-}
-
-func TestCompareAndSwapIsNotSentAgainAfterALoss(t *testing.T) {
-	w := newWorld(t)
-	c := w.client(t, client.Options{})
-	w.set(func() { w.fail = failTimes(1, nil, status.Error(codes.Unavailable, "cable cut")) })
-	_, err := c.Raw().CompareAndSwap(t.Context(), client.Swap{Key: []byte("a"), ExpectAbsent: true})
-	if !errors.Is(err, client.ErrUndetermined) || w.count("RawCompareAndSwap") != 1 {
-		t.Errorf("%v, sent %d times", err, w.count("RawCompareAndSwap"))
+	w.set(func() { w.fail = failTimes(3, nil, status.Error(codes.Unavailable, "cable cut")) })
+	if _, _, err := kv.Get(t.Context(), []byte("a")); err != nil || w.count("RawGet") != 4 {
+		t.Errorf("get: %v, sent %d times", err, w.count("RawGet"))
 	}
 }
 
@@ -250,7 +319,7 @@ func TestAStreamThatBreaksIsOpenedAgain(t *testing.T) {
 	c := w.client(t, client.Options{Batch: true, Connections: 1})
 	for range 3 {
 		w.set(func() { w.fail = failTimes(1, nil, status.Error(codes.Internal, "stream broken")) })
-		if err := c.Raw().Put(t.Context(), []byte("a"), nil); err != nil {
+		if _, _, err := c.Raw().Get(t.Context(), []byte("a")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -259,7 +328,7 @@ func TestAStreamThatBreaksIsOpenedAgain(t *testing.T) {
 func TestAStoreThatHangsDoesNotHoldUpTheCaller(t *testing.T) {
 	for _, batch := range []bool{false, true} {
 		w := newWorld(t)
-		c := w.client(t, client.Options{Batch: batch})
+		c := w.client(t, client.Options{Batch: batch, Connections: 1})
 		if err := c.Raw().Put(t.Context(), []byte("a"), nil); err != nil {
 			t.Fatal(err)
 		}

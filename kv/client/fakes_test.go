@@ -46,6 +46,8 @@ type world struct {
 	fail func(store uint64, call string, kv *kvrpcpb.Context) (*errorpb.Error, error)
 	// mostAtOnce, if set, is how many pairs an answer may have; a longer one is refused as too large.
 	mostAtOnce int
+	// lostSight lets each put be answered as one whose fate the store does not know.
+	lostSight bool
 	// calls counts requests by name.
 	calls map[string]int
 }
@@ -261,6 +263,9 @@ func (f *fakeStore) RawPut(_ context.Context, r *kvrpcpb.RawPutRequest) (*kvrpcp
 	defer f.lock()()
 	if e, err := f.check("RawPut", r.Context, r.Key); e != nil || err != nil {
 		return &kvrpcpb.RawPutResponse{RegionError: e}, err
+	}
+	if f.w.lostSight {
+		return &kvrpcpb.RawPutResponse{Error: regionpb.FromUndetermined(&region.UndeterminedError{})}, nil
 	}
 	if len(r.Value) > 100 {
 		return &kvrpcpb.RawPutResponse{Error: "the value is too large"}, nil

@@ -69,18 +69,22 @@ func (f *frames) send(ctx context.Context, req request) (response, error) {
 	select {
 	case f.line <- p:
 	case <-ctx.Done():
-		return nil, status.FromContextError(ctx.Err()).Err()
+		return nil, unsent{status.FromContextError(ctx.Err()).Err()}
 	case <-f.ctx.Done():
-		return nil, ErrClosed
+		return nil, unsent{ErrClosed}
 	}
 	select {
 	case a := <-p.answer:
 		return a.res, a.err
 	case <-ctx.Done():
 		f.mu.Lock()
+		defer f.mu.Unlock()
+		err := status.FromContextError(ctx.Err()).Err()
+		if p.id == 0 { // the writer will see that its caller has left
+			return nil, unsent{err}
+		}
 		delete(f.open, p.id) // the answer, if it still comes, finds nobody
-		f.mu.Unlock()
-		return nil, status.FromContextError(ctx.Err()).Err()
+		return nil, err
 	case <-f.ctx.Done():
 		return nil, ErrClosed
 	}
@@ -213,7 +217,7 @@ func (f *frames) fail(ids []uint64, err error) {
 	for _, id := range ids {
 		if p, ok := f.open[id]; ok {
 			delete(f.open, id)
-			p.answer <- answered{err: err}
+			p.answer <- answered{err: unsent{err}}
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"tinykv/kv/region/regionpb"
 	"tinykv/proto/kvrpcpb"
 )
 
@@ -119,8 +120,7 @@ type Swapped struct {
 	Previous []byte // that value
 }
 
-// CompareAndSwap writes a value if the present one is as expected, in one step. It is never sent twice: if the answer
-// is lost, it returns ErrUndetermined.
+// CompareAndSwap writes a value if the present one is as expected, in one step.
 func (r Raw) CompareAndSwap(ctx context.Context, s Swap) (Swapped, error) {
 	ctx, cancel := r.c.bound(ctx)
 	defer cancel()
@@ -129,7 +129,7 @@ func (r Raw) CompareAndSwap(ctx context.Context, s Swap) (Swapped, error) {
 	if err != nil {
 		return Swapped{}, fmt.Errorf("%s: %w", what, err)
 	}
-	res, _, err := r.c.ask(ctx, what, writesOnce, r.c.atKey(s.Key), func(_ located, kv *kvrpcpb.Context) request {
+	res, _, err := r.c.ask(ctx, what, writes, r.c.atKey(s.Key), func(_ located, kv *kvrpcpb.Context) request {
 		return rawCompareAndSwap(&kvrpcpb.RawCASRequest{
 			Context: kv, Key: s.Key, Value: s.Value, PreviousNotExist: s.ExpectAbsent, PreviousValue: s.Expected,
 			Cf: r.cf, Ttl: seconds,
@@ -153,6 +153,9 @@ func (r Raw) CompareAndSwap(ctx context.Context, s Swap) (Swapped, error) {
 func refused(what, text string) error {
 	if text == "" {
 		return nil
+	}
+	if regionpb.IsUndetermined(text) {
+		return fmt.Errorf("%s: %w: the store says %s", what, ErrUndetermined, text)
 	}
 	return fmt.Errorf("%s: %w: %s", what, ErrRefused, text)
 }

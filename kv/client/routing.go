@@ -20,9 +20,10 @@ import (
 type effect uint8
 
 const (
-	reads      effect = iota // nothing
-	writes                   // nothing either, but after a loss it may have happened
-	writesOnce               // it may happen twice, so it must not be sent again after a loss
+	reads effect = iota // nothing
+	// writes: after a loss it may have happened, or still happen. Sent again it could take effect twice, the second time
+	// after what others wrote in between, and that even if it only sets a value.
+	writes
 )
 
 // builder makes the request for a region. It is called anew for each attempt, as the region may be another one by then.
@@ -84,8 +85,10 @@ func (c *Client) attempt(ctx context.Context, at located, build builder) outcome
 
 // failed judges an attempt that got no answer.
 func (c *Client) failed(ctx context.Context, at located, addr string, req request, err error) outcome {
+	var un unsent
+	sent := !errors.As(err, &un)
 	if ctx.Err() != nil {
-		return outcome{err: ctx.Err(), lost: true}
+		return outcome{err: ctx.Err(), lost: sent}
 	}
 	s := status.Convert(err)
 	text := fmt.Errorf("%s to store %d at %s: %s", req.name, at.peer.StoreID, addr, s.Message())
@@ -95,7 +98,7 @@ func (c *Client) failed(ctx context.Context, at located, addr string, req reques
 		return outcome{err: fmt.Errorf("%w: %w", ErrRefused, text)}
 	}
 	c.lost(at)
-	return outcome{err: text, retry: true, lost: true, why: unreachable}
+	return outcome{err: text, retry: true, lost: sent, why: unreachable}
 }
 
 // after waits as the outcome of an attempt says. A good hint costs no wait the first time; if it turns out to be
@@ -117,23 +120,21 @@ func (c *Client) ask(
 ) (response, located, error) {
 	b := c.newBackoff()
 	var last error
-	lost := false
 	for {
 		at, o := c.findAndAttempt(ctx, find, build)
 		if o.err == nil {
 			return o.res, at, nil
 		}
-		lost = lost || o.lost && e != reads
 		if o.err != ctx.Err() && (last == nil || !errors.Is(o.err, ctx.Err())) { // running out of time explains nothing
 			last = o.err
 		}
 		switch {
-		case o.lost && e == writesOnce:
+		case o.lost && e == writes:
 			return nil, at, fmt.Errorf("%s: %w: %w", what, ErrUndetermined, o.err)
 		case ctx.Err() != nil || o.retry && b.after(ctx, o) != nil:
-			return nil, at, undetermined(lost, gaveUp(ctx, what, last))
+			return nil, at, gaveUp(ctx, what, last)
 		case !o.retry:
-			return nil, at, undetermined(lost, fmt.Errorf("%s: %w", what, o.err))
+			return nil, at, fmt.Errorf("%s: %w", what, o.err)
 		}
 	}
 }
@@ -149,14 +150,6 @@ func (c *Client) findAndAttempt(ctx context.Context, find locator, build builder
 		return at, outcome{err: errNoRegion, retry: true, why: noLeader}
 	}
 	return at, c.attempt(ctx, at, build)
-}
-
-// undetermined marks the error of a write that may have happened.
-func undetermined(lost bool, err error) error {
-	if lost {
-		return fmt.Errorf("%w (%w)", err, ErrUndetermined)
-	}
-	return err
 }
 
 // atKey locates the region of one key.

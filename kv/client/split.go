@@ -42,20 +42,22 @@ type group[T any] struct {
 func run[T any](ctx context.Context, c *Client, j job[T], items []T) error {
 	b := c.newBackoff()
 	var last error
-	lost, most := false, maxGroupKeys
+	most := maxGroupKeys
 	for len(items) > 0 {
 		groups, left, err := split(ctx, c, j, items, most)
 		if err != nil {
-			return undetermined(lost, gaveUpOr(ctx, j.what, err, err))
+			return gaveUpOr(ctx, j.what, err, err)
 		}
 		round := sendGroups(ctx, c, j, groups)
-		lost = lost || round.lost && j.effect != reads
+		if round.lost != nil && j.effect == writes {
+			return fmt.Errorf("%s: %w: %w", j.what, ErrUndetermined, round.lost)
+		}
 		if len(left) > 0 {
 			round.keep(outcome{err: errNoRegion, retry: true, why: noLeader})
 		}
 		items = append(left, round.failed...)
 		if round.final != nil {
-			return undetermined(lost, gaveUpOr(ctx, j.what, last, round.final))
+			return gaveUpOr(ctx, j.what, last, round.final)
 		}
 		if len(items) == 0 {
 			return nil
@@ -68,7 +70,7 @@ func run[T any](ctx context.Context, c *Client, j job[T], items []T) error {
 		}
 		last = round.worst.err
 		if err := b.after(ctx, round.worst); err != nil {
-			return undetermined(lost, gaveUp(ctx, j.what, last))
+			return gaveUp(ctx, j.what, last)
 		}
 	}
 	return nil
@@ -114,7 +116,7 @@ type round[T any] struct {
 	failed []T        // to be sent again
 	worst  outcome    // of those: the one that asks for the longest pause
 	final  error      // the first error that no retry cures
-	lost   bool       // a request was sent and not answered
+	lost   error      // the first error of a request that was sent and not answered
 	// tooLarge is the size in items of the largest group whose answer would have been too large; they are in failed.
 	tooLarge int
 }
@@ -134,7 +136,9 @@ func sendGroups[T any](ctx context.Context, c *Client, j job[T], groups []*group
 			o := c.attempt(ctx, part.at, j.build(part.items))
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.lost = r.lost || o.lost
+			if o.lost && r.lost == nil {
+				r.lost = o.err
+			}
 			switch {
 			case o.err == nil:
 				o.err = j.done(part.items, o.res)

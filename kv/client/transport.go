@@ -13,6 +13,7 @@ import (
 	grpcbackoff "google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/peer"
 
 	"tinykv/proto/tikvpb"
 )
@@ -68,14 +69,24 @@ func (cs *connections) send(ctx context.Context, addr string, req request) (resp
 	if conn.frames != nil && req.frame != nil {
 		return conn.frames.send(ctx, req)
 	}
-	return req.unary(ctx, conn.kv)
+	var to peer.Peer // gRPC names the other end as soon as a connection was found for the request
+	res, err := req.unary(ctx, conn.kv, grpc.Peer(&to))
+	if err != nil && to.Addr == nil {
+		err = unsent{err}
+	}
+	return res, err
 }
+
+// unsent is the error of a request that has certainly not left this process.
+type unsent struct{ error }
+
+func (u unsent) Unwrap() error { return u.error }
 
 func (cs *connections) to(addr string) (*store, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.closed {
-		return nil, ErrClosed
+		return nil, unsent{ErrClosed}
 	}
 	if s, ok := cs.stores[addr]; ok {
 		return s, nil
