@@ -16,10 +16,12 @@ type Meta struct {
 	Stores       []Store // by id
 }
 
-// Change is a decision that waits to become durable. Save Meta, and before it Regions if there are any, then Commit.
+// Change is a decision that waits to become durable. First IDs.Skip LastID, then save Regions if there are any, then Meta,
+// then Commit.
 type Change struct {
 	Meta    Meta
 	Regions []region.Region // the first region of a cluster; otherwise empty
+	LastID  uint64          // the greatest id that the change brings with it; nobody must be given it or a smaller one
 }
 
 // Cluster is the scheduler's view. It is not safe for use by several goroutines at once.
@@ -62,8 +64,9 @@ func (c *Cluster) ID() uint64 { return c.meta.ClusterID }
 // Bootstrapped tells whether the cluster has its first store and region.
 func (c *Cluster) Bootstrapped() bool { return c.meta.Bootstrapped }
 
-// Bootstrap creates the cluster: its first store, and its first region, which covers all keys and has one peer, on
-// that store. Errors: ErrBootstrapped, ErrInvalid.
+// Bootstrap creates the cluster: its first store, and its first region, which covers all keys and has a peer on that
+// store. Its other peers are on stores that are still to come: they agreed on the region without asking anybody, and
+// whichever comes first brings it. Errors: ErrBootstrapped, ErrInvalid.
 func (c *Cluster) Bootstrap(s Store, first region.Region) (Change, error) {
 	if c.meta.Bootstrapped {
 		return Change{}, ErrBootstrapped
@@ -75,14 +78,18 @@ func (c *Cluster) Bootstrap(s Store, first region.Region) (Change, error) {
 	if err := checkRegion(RegionInfo{Region: first}); err != nil {
 		return Change{}, err
 	}
-	switch {
-	case len(first.Range.Start) > 0 || len(first.Range.End) > 0:
+	if len(first.Range.Start) > 0 || len(first.Range.End) > 0 {
 		return Change{}, fmt.Errorf("%w: the first region must cover all keys, not %v", ErrInvalid, first.Range)
-	case len(first.Peers) != 1 || first.Peers[0].StoreID != s.ID:
-		return Change{}, fmt.Errorf("%w: the first region must have one peer, on store %d", ErrInvalid, s.ID)
+	}
+	if _, ok := first.PeerOn(s.ID); !ok {
+		return Change{}, fmt.Errorf("%w: the first region must have a peer on store %d", ErrInvalid, s.ID)
+	}
+	last := max(s.ID, first.ID)
+	for _, p := range first.Peers {
+		last = max(last, p.ID, p.StoreID)
 	}
 	meta := Meta{ClusterID: c.meta.ClusterID, Bootstrapped: true, Stores: []Store{s}}
-	return Change{Meta: meta, Regions: []region.Region{first}}, nil
+	return Change{Meta: meta, Regions: []region.Region{first}, LastID: last}, nil
 }
 
 // Commit makes a change true. Between the decision and its Commit the cluster's metadata must not be changed by

@@ -54,6 +54,24 @@ func TestAClusterIsBootstrappedOnceAndOnlyByItsCommit(t *testing.T) {
 	wantErr(t, "the second bootstrap", err, cluster.ErrBootstrapped)
 }
 
+func TestSeveralStoresBringTheFirstRegionTogether(t *testing.T) {
+	first := report(t, "1 .-. 1/1 11,12,13 12 5").Region
+	for _, comesFirst := range []uint64{1, 2, 3} {
+		c, _ := cluster.New(cluster.Meta{ClusterID: clusterID}, nil)
+		change, err := c.Bootstrap(cluster.Store{ID: comesFirst, Address: "a:1"}, first)
+		if err != nil {
+			t.Fatalf("store %d: %v", comesFirst, err)
+		}
+		if change.LastID != 13 {
+			t.Errorf("the greatest id in use is %d, want 13", change.LastID)
+		}
+		c.Commit(change)
+		if got := c.Regions(); len(got) != 1 || len(got[0].Peers) != 3 || len(c.Stores()) != 1 {
+			t.Errorf("store %d brought %v and stores %v", comesFirst, got, c.Stores())
+		}
+	}
+}
+
 func TestBootstrapRefusesWhatCannotBeAFirstStoreAndRegion(t *testing.T) {
 	good := cluster.Store{ID: 1, Address: "127.0.0.1:1"}
 	for name, c := range map[string]struct {
@@ -65,7 +83,7 @@ func TestBootstrapRefusesWhatCannotBeAFirstStoreAndRegion(t *testing.T) {
 		"address without port":   {cluster.Store{ID: 1, Address: "host"}, "1 .-. 1/1 11 11 5"},
 		"address with port 0":    {cluster.Store{ID: 1, Address: "host:0"}, "1 .-. 1/1 11 11 5"},
 		"part of the key space":  {good, "1 .-g 1/1 11 11 5"},
-		"two peers":              {good, "1 .-. 1/1 11,12 11 5"},
+		"peers on other stores":  {good, "1 .-. 1/1 12,13 12 5"},
 		"peer on another store":  {good, "1 .-. 1/1 12 12 5"},
 		"region id 0":            {good, "0 .-. 1/1 11 11 5"},
 		"epoch that begins at 0": {good, "1 .-. 0/0 11 11 5"},
@@ -208,4 +226,26 @@ func TestAbsurdCountsOfIDsAreRefused(t *testing.T) {
 		_, _, err := ids.Need(count)
 		wantErr(t, "count", err, cluster.ErrInvalid)
 	}
+}
+
+func TestIDsThatOthersChoseAreNeverHandedOut(t *testing.T) {
+	ids := cluster.NewIDs(0, 5)
+	bound, save, err := ids.NeedSkip(7)
+	if err != nil || !save || bound <= 7 {
+		t.Fatal(bound, save, err)
+	}
+	ids.Saved(bound)
+	ids.Skip(7)
+	if _, save, _ := ids.Need(1); save {
+		t.Error("the bound that was saved leaves none to hand out")
+	}
+	if id := ids.Take(1); id != 8 {
+		t.Errorf("after 7 comes %d", id)
+	}
+	ids.Skip(3) // one from the past takes nothing back
+	if id := ids.Take(1); id != 9 {
+		t.Errorf("after 8 comes %d", id)
+	}
+	_, _, err = ids.NeedSkip(math.MaxUint64)
+	wantErr(t, "an id that leaves none", err, cluster.ErrInvalid)
 }

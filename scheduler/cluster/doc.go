@@ -24,11 +24,12 @@
 //	C3  an epoch names one range and one set of peers: a report with an equal epoch changes neither
 //	C4  once every region's leader has reported its present state, the belief is the truth, whatever was heard before
 //	C5  a cluster is bootstrapped once
-//	C6  ids are handed out once, also across restarts (type IDs)
+//	C6  ids are handed out once, also across restarts (type IDs), and none that a store brought with it
 //
 // Cluster is plain data without clock, lock or disk. What must be durable before it becomes true comes as a Change:
 //
 //	change, err := c.PutStore(store)  // decides, and changes nothing yet
+//	ids.Skip(change.LastID)           // whatever ids it brings, nobody else is given them
 //	save(change)                      // the driver makes it durable
 //	c.Commit(change)                  // now it is so
 //

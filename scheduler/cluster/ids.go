@@ -52,3 +52,24 @@ func (a *IDs) Take(count uint64) (first uint64) {
 	a.next += count
 	return first
 }
+
+// NeedSkip returns the bound that must be durable before Skip(last), and whether it is not so yet. Error: ErrInvalid for
+// an id that would leave too few.
+func (a *IDs) NeedSkip(last uint64) (bound uint64, save bool, err error) {
+	if last >= math.MaxUint64/2 {
+		return 0, false, fmt.Errorf("%w: id %d is too large, choose a smaller one", ErrInvalid, last)
+	}
+	if last < a.bound {
+		return a.bound, false, nil
+	}
+	return last + a.step, true, nil
+}
+
+// Skip makes sure that no id up to last is handed out from now on: others have chosen it by themselves, as the first
+// stores of a cluster do. NeedSkip must have said that nothing is to be saved.
+func (a *IDs) Skip(last uint64) {
+	if last >= a.bound {
+		panic("cluster: C6: ids skipped beyond the durable bound")
+	}
+	a.next = max(a.next, last+1)
+}

@@ -68,7 +68,7 @@ func (c *Cluster) PutStore(s Store) (Change, error) {
 	meta := c.meta
 	meta.Stores = append(slices.DeleteFunc(slices.Clone(meta.Stores), func(o Store) bool { return o.ID == s.ID }), s)
 	slices.SortFunc(meta.Stores, func(a, b Store) int { return cmp.Compare(a.ID, b.ID) })
-	return Change{Meta: meta}, nil
+	return Change{Meta: meta, LastID: s.ID}, nil
 }
 
 // StoreHeartbeat notes what a store reports at the time now, in milliseconds since 1970. Errors: ErrNotBootstrapped,

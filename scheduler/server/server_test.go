@@ -416,3 +416,35 @@ func TestARecordThatIsNotUnderstoodEndsTheStart(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+func TestIDsThatStoresBroughtAreNotHandedOutAlsoAfterARestart(t *testing.T) {
+	storage := server.NewMemStorage()
+	r := run(t, storage)
+	res, err := r.Bootstrap(t.Context(), &pdpb.BootstrapRequest{
+		Header: header(),
+		Store:  &metapb.Store{Id: 2, Address: "kv2:1"},
+		Region: &metapb.Region{Id: 4, RegionEpoch: &metapb.RegionEpoch{ConfVer: 1, Version: 1},
+			Peers: []*metapb.Peer{{Id: 5, StoreId: 1}, {Id: 6, StoreId: 2}, {Id: 7, StoreId: 3}}},
+	})
+	if err != nil || res.GetHeader().GetError() != nil {
+		t.Fatal(err, res)
+	}
+	next := func(r *running) uint64 {
+		res, err := r.AllocID(t.Context(), &pdpb.AllocIDRequest{Header: header()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.GetId()
+	}
+	if id := next(r); id <= 7 {
+		t.Errorf("the first id after the bootstrap is %d, those up to 7 are taken", id)
+	}
+	put, err := r.PutStore(t.Context(), &pdpb.PutStoreRequest{Header: header(),
+		Store: &metapb.Store{Id: 5000, Address: "kv3:1"}})
+	if err != nil || put.GetHeader().GetError() != nil {
+		t.Fatal(err, put)
+	}
+	if id := next(run(t, storage)); id <= 5000 {
+		t.Errorf("after a restart the next id is %d, 5000 is a store's", id)
+	}
+}

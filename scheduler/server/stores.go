@@ -40,6 +40,24 @@ func (s *Server) allocID(ctx context.Context) (uint64, error) {
 	return s.ids.Take(1), nil
 }
 
+// skipIDs makes sure that no id up to last is handed out.
+func (s *Server) skipIDs(ctx context.Context, last uint64) error {
+	s.idsMu.Lock()
+	defer s.idsMu.Unlock()
+	bound, mustSave, err := s.ids.NeedSkip(last)
+	if err != nil {
+		return err
+	}
+	if mustSave {
+		if err := save(ctx, s.storage, recordIDs, boundRecord{bound}); err != nil {
+			return err
+		}
+		s.ids.Saved(bound)
+	}
+	s.ids.Skip(last)
+	return nil
+}
+
 // IsBootstrapped tells whether the cluster has been born.
 func (s *Server) IsBootstrapped(
 	_ context.Context, req *pdpb.IsBootstrappedRequest,
@@ -54,7 +72,8 @@ func (s *Server) IsBootstrapped(
 	}, nil
 }
 
-// Bootstrap lets the first store begin the cluster with a region that covers all keys.
+// Bootstrap lets the first store begin the cluster with a region that covers all keys. It may have peers on stores that
+// are still to come. No id that it uses is handed out by AllocID.
 func (s *Server) Bootstrap(ctx context.Context, req *pdpb.BootstrapRequest) (*pdpb.BootstrapResponse, error) {
 	if err := s.checkCluster(req.GetHeader()); err != nil {
 		return nil, err
@@ -95,6 +114,9 @@ func (s *Server) change(ctx context.Context, decide func() (cluster.Change, erro
 	}
 	// The caller's hurry must not leave it open whether the change was made.
 	ctx = context.WithoutCancel(ctx)
+	if err := s.skipIDs(ctx, change.LastID); err != nil {
+		return err
+	}
 	if len(change.Regions) > 0 {
 		if err := save(ctx, s.storage, recordRegions, change.Regions); err != nil {
 			return err
