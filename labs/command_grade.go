@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -18,6 +17,7 @@ import (
 	"tinykv/labs/graft"
 	"tinykv/labs/overlay"
 	"tinykv/labs/report"
+	"tinykv/labs/scratch"
 	"tinykv/labs/starter"
 	"tinykv/labs/workspace"
 )
@@ -84,12 +84,12 @@ type gradeJob struct {
 
 // gradeTree assembles the tree in a temporary directory, grades it and reports. It keeps nothing in either tree.
 func gradeTree(ctx context.Context, w io.Writer, job gradeJob) (*grade.Report, error) {
-	scratch, err := os.MkdirTemp("", "labs-tree-")
+	dir, err := scratch.Make("tree")
 	if err != nil {
-		return nil, fmt.Errorf("make a directory for the tree to grade: %w", err)
+		return nil, err
 	}
-	defer os.RemoveAll(scratch)
-	root := filepath.Join(scratch, "tree")
+	defer dir.Remove()
+	root := filepath.Join(dir.Path, "tree")
 	notices, err := grade.Pristine(job.course, job.learner, root, job.table)
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"tinykv/labs/course"
+	"tinykv/labs/scratch"
 )
 
 const (
@@ -42,12 +43,12 @@ func execute(ctx context.Context, b *binary, t course.Test, startLimit time.Dura
 		limit:      t.Timeout(), memoryMax: opts.MemoryBytes, exit: -1,
 	}
 	e.startLimit = min(startLimit, e.limit)
-	scratch, err := os.MkdirTemp(filepath.Dir(b.path), "run-")
+	temp, err := os.MkdirTemp(filepath.Dir(b.path), "run-")
 	if err != nil {
 		e.startErr = err
 		return e
 	}
-	defer removeAll(scratch)
+	defer scratch.RemoveAll(temp)
 
 	mark, err := newNonce()
 	if err != nil {
@@ -58,19 +59,19 @@ func execute(ctx context.Context, b *binary, t course.Test, startLimit time.Dura
 		"-test.count=1"}
 	cmd := exec.Command(b.path, append(args, opts.Args...)...)
 	cmd.Dir = b.dir
-	cmd.Env = testEnv(opts, scratch, mark)
+	cmd.Env = testEnv(opts, temp, mark)
 	cmd.Stdout, cmd.Stderr = &e.transcript, &e.transcript // the same value, so the two never write at once
 	cmd.WaitDelay = outputWaitDelay
 	ownGroup(cmd)
 	supervise(ctx, cmd, &e, begun)
 	killMarked(runEnv + "=" + mark)
 	e.output = e.text()
-	e.traces = keepTraces(opts, scratch)
+	e.traces = keepTraces(opts, temp)
 	e.rewrite(func(text string) string {
 		for _, kept := range e.traces {
-			text = strings.ReplaceAll(text, filepath.Join(scratch, traceDir, path.Base(kept)), kept)
+			text = strings.ReplaceAll(text, filepath.Join(temp, traceDir, path.Base(kept)), kept)
 		}
-		return strings.ReplaceAll(text, scratch, "$TMPDIR") // which is gone and says nothing
+		return strings.ReplaceAll(text, temp, "$TMPDIR") // which is gone and says nothing
 	})
 	return e
 }
@@ -95,8 +96,8 @@ const (
 
 // keepTraces copies the traces that a test left to where opts wants them, and returns their names relative to the root
 // of the tree.
-func keepTraces(opts Options, scratch string) (kept []string) {
-	root, err := os.OpenRoot(scratch) // a link that leads out is not followed
+func keepTraces(opts Options, temp string) (kept []string) {
+	root, err := os.OpenRoot(temp) // a link that leads out is not followed
 	if err != nil || opts.TraceDir == "" {
 		return nil
 	}
@@ -122,10 +123,10 @@ func keepTraces(opts Options, scratch string) (kept []string) {
 
 // testEnv is the environment of a test process: the grader's, with temporary files in a directory that is removed
 // afterwards.
-func testEnv(opts Options, scratch, mark string) []string {
+func testEnv(opts Options, temp, mark string) []string {
 	env := os.Environ()
 	if opts.CleanEnv {
-		env = []string{"HOME=" + scratch}
+		env = []string{"HOME=" + temp}
 		for _, name := range []string{"PATH", "LANG", "TZ"} {
 			if value, set := os.LookupEnv(name); set {
 				env = append(env, name+"="+value)
@@ -133,7 +134,7 @@ func testEnv(opts Options, scratch, mark string) []string {
 		}
 	}
 	return append(append(env, opts.Env...),
-		"TMPDIR="+scratch, runEnv+"="+mark,
+		"TMPDIR="+temp, runEnv+"="+mark,
 		"GOMEMLIMIT="+strconv.FormatInt(opts.MemoryBytes/goMemoryShare*(goMemoryShare-1), 10),
 		"GOTRACEBACK=all", "GOGC=", "GODEBUG=", "GORACE=atexit_sleep_ms=10", "GOCOVERDIR=", "GOMAXPROCS=",
 	)
@@ -206,20 +207,6 @@ func watch(ctx context.Context, p *os.Process, e *execution, begun <-chan struct
 		killGroup(p)
 		return <-dead
 	}
-}
-
-// removeAll removes a directory that a test may have filled with files and directories it made read-only.
-func removeAll(dir string) {
-	if os.RemoveAll(dir) == nil {
-		return
-	}
-	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if d != nil && d.IsDir() {
-			os.Chmod(path, 0o700)
-		}
-		return nil
-	})
-	os.RemoveAll(dir)
 }
 
 // procEntries lists the numbers of all processes, where the system shows them as a directory.

@@ -5,7 +5,6 @@ package grade
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -15,6 +14,7 @@ import (
 
 	"tinykv/labs/course"
 	"tinykv/labs/overlay"
+	"tinykv/labs/scratch"
 )
 
 // Limits of a test, beside its own time limit.
@@ -74,13 +74,13 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 	if opts.Root, err = filepath.Abs(opts.Root); err != nil {
 		return nil, fmt.Errorf("find the tree to grade: %w", err)
 	}
-	scratch, err := os.MkdirTemp("", "labs-grade-")
+	dir, err := scratch.Make("grade")
 	if err != nil {
-		return nil, fmt.Errorf("make a directory for the test binaries: %w: set TMPDIR to a directory with space", err)
+		return nil, err
 	}
-	defer removeAll(scratch)
+	defer dir.Remove()
 
-	r := &runner{opts: opts, scratch: scratch}
+	r := &runner{opts: opts, scratch: dir.Path}
 	ctx, r.stop = context.WithCancel(ctx)
 	defer r.stop()
 	if err := r.build(ctx); err != nil {

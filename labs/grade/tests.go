@@ -6,17 +6,18 @@ package grade
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"tinykv/labs/course"
+	"tinykv/labs/scratch"
 )
 
 // Tests are the compiled tests of one stage. Run may be called by several goroutines at a time.
 type Tests struct {
 	Note string // what a person must know about how they were built; empty if nothing
 
+	dir    *scratch.Dir
 	runner runner
 	stage  *stageRun
 }
@@ -29,13 +30,13 @@ func Build(ctx context.Context, opts Options, stage course.Stage) (t *Tests, bui
 	if opts.Root, err = filepath.Abs(opts.Root); err != nil {
 		return nil, "", fmt.Errorf("find the tree to test: %w", err)
 	}
-	scratch, err := os.MkdirTemp("", "labs-grade-")
+	dir, err := scratch.Make("grade")
 	if err != nil {
-		return nil, "", fmt.Errorf("make a directory for the test binary: %w: set TMPDIR to a directory with space", err)
+		return nil, "", err
 	}
-	t = &Tests{runner: runner{opts: opts, scratch: scratch}}
+	t = &Tests{dir: dir, runner: runner{opts: opts, scratch: dir.Path}}
 	t.stage = t.runner.newStage(stage)
-	t.stage.binary, buildErr, err = t.runner.compile(ctx, t.stage, filepath.Join(scratch, "stage.test"))
+	t.stage.binary, buildErr, err = t.runner.compile(ctx, t.stage, filepath.Join(dir.Path, "stage.test"))
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -56,4 +57,4 @@ func (t *Tests) Run(ctx context.Context, test course.Test, args ...string) TestR
 }
 
 // Close removes the binary.
-func (t *Tests) Close() { removeAll(t.runner.scratch) }
+func (t *Tests) Close() { t.dir.Remove() }

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+
+	"tinykv/labs/scratch"
 )
 
 // Mounted is a set of changes that the go command can build with, until it is closed.
@@ -18,22 +20,23 @@ type Mounted struct {
 	JSON    string   // path of the overlay file
 	NewDirs []string // directories that only the overlay has: go test -c works there, go vet and go test do not
 
-	dir    string
+	remove func() error
 	origin *regexp.Regexp
 }
 
 // Mount lays changes over the tree at root. Run the go command in root, as it was given here: an overlay goes by the
 // names of files, so another name of the same directory would miss it. Close removes what was written.
 func Mount(root string, changes Files) (*Mounted, error) {
-	dir, err := os.MkdirTemp("", "labs-overlay-")
+	dir, err := scratch.Make("overlay")
 	if err != nil {
 		return nil, fmt.Errorf("mount an overlay: %w", err)
 	}
-	m, err := MountIn(dir, root, changes)
+	m, err := MountIn(filepath.Join(dir.Path, filepath.Base(dir.Path)), root, changes)
 	if err != nil {
-		os.RemoveAll(dir)
+		dir.Remove()
 		return nil, err
 	}
+	m.remove = dir.Remove
 	return m, nil
 }
 
@@ -47,8 +50,8 @@ func MountIn(dir, root string, changes Files) (*Mounted, error) {
 		return nil, fmt.Errorf("mount an overlay: %w", err)
 	}
 	m := &Mounted{
-		JSON: filepath.Join(dir, "overlay.json"),
-		dir:  dir,
+		JSON:   filepath.Join(dir, "overlay.json"),
+		remove: func() error { return os.RemoveAll(dir) },
 		// The go command prints a name relative to where it runs if that is shorter: the last part of dir is in either.
 		origin: regexp.MustCompile(`[^\s:"]*` + regexp.QuoteMeta(filepath.Base(dir)+string(filepath.Separator)+"tree"+
 			string(filepath.Separator))),
@@ -98,4 +101,4 @@ func (m *Mounted) Flag() string { return "-overlay=" + m.JSON }
 func (m *Mounted) Origin(output string) string { return m.origin.ReplaceAllString(output, "") }
 
 // Close removes everything that Mount wrote.
-func (m *Mounted) Close() error { return os.RemoveAll(m.dir) }
+func (m *Mounted) Close() error { return m.remove() }

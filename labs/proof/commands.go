@@ -53,7 +53,7 @@ func courseOnly(b block) bool {
 }
 
 func (p *prover) commandsNow(ctx context.Context, s course.Stage, blocks []block) (problems []string, err error) {
-	dir := filepath.Join(p.scratch, "workspace-"+s.ID)
+	dir := filepath.Join(p.dir.Path, "workspace-"+s.ID)
 	space, err := workspace.FindFor(p.root, p.Table)
 	if err != nil {
 		return []string{err.Error()}, nil

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -15,6 +14,7 @@ import (
 
 	"tinykv/labs/course"
 	"tinykv/labs/overlay"
+	"tinykv/labs/scratch"
 	"tinykv/labs/starter"
 )
 
@@ -73,9 +73,9 @@ func Checks() []string {
 // prover is one run.
 type prover struct {
 	Options
-	root    string // a copy of the reference on disk
-	scratch string // the directory around it, removed at the end
-	memo    *memo
+	root string       // a copy of the reference on disk
+	dir  *scratch.Dir // the directory around it, removed at the end
+	memo *memo
 
 	cgo       bool                     // there is a C compiler
 	goVersion string                   // of the go command, and for which system it builds
@@ -100,7 +100,7 @@ func Run(ctx context.Context, opts Options) (problems []Problem, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(p.scratch)) }()
+	defer func() { err = errors.Join(err, p.dir.Remove()) }()
 	for _, text := range course.Check(opts.Table) {
 		problems = append(problems, Problem{"course", "table", text})
 	}
@@ -150,21 +150,21 @@ func line(stage, check string, found []string, known bool, took time.Duration) s
 // newProver writes the copy of the reference: a run is not disturbed by who edits the tree meanwhile, nor by files
 // that git does not track. Built with -trimpath, it shares the build cache with the tree.
 func newProver(ctx context.Context, opts Options) (*prover, error) {
-	scratch, err := os.MkdirTemp("", "labs-proof-")
+	dir, err := scratch.Make("proof")
 	if err != nil {
-		return nil, fmt.Errorf("make a directory for the proof: %w", err)
+		return nil, err
 	}
 	p := &prover{
-		Options: opts, scratch: scratch, root: filepath.Join(scratch, "reference"), starters: map[string]overlay.Files{},
+		Options: opts, dir: dir, root: filepath.Join(dir.Path, "reference"), starters: map[string]overlay.Files{},
 	}
 	if err := opts.Reference.WriteTo(p.root); err != nil {
-		os.RemoveAll(scratch)
+		dir.Remove()
 		return nil, fmt.Errorf("copy the reference: %w", err)
 	}
 	p.memo = newMemo(opts.Memo)
 	env, err := exec.CommandContext(ctx, "go", "env", "CGO_ENABLED", "GOVERSION", "GOOS", "GOARCH").Output()
 	if err != nil {
-		os.RemoveAll(scratch)
+		dir.Remove()
 		return nil, fmt.Errorf("run the go command: %w", err)
 	}
 	p.goVersion = strings.Join(strings.Fields(string(env)), " ")
