@@ -31,6 +31,7 @@ var directions = map[string][]string{
 	"proto/kvrpcpb":  {"proto/metapb", "proto/errorpb"},
 	"proto/pdpb":     {"proto/metapb", "proto/eraftpb"},
 	"proto/tikvpb":   {"proto/metapb", "proto/errorpb", "proto/kvrpcpb"},
+	"proto/storepb":  {},
 
 	"kv/region":              {},
 	"kv/region/regionpb":     {"kv/region", "proto/metapb"},

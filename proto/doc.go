@@ -1,20 +1,23 @@
 // Package proto holds the wire protocol: how clients, stores and the placement driver talk to each other.
 //
-// It is a strict subset of the public protocol of TiKV and PD. Packages, services, messages, fields and numbers are
-// theirs, so a client that was written for TiKV works here without a change, which is the proof that what is built
-// here is the real thing. The words that explain them are ours.
+// All of it but one file is a strict subset of the public protocol of TiKV and PD. Packages, services, messages, fields
+// and numbers are theirs, so a client that was written for TiKV works here without a change, which is the proof that what
+// is built here is the real thing. The words that explain them are ours.
 //
 //	   ┌───────────────────────── pdpb.PD ─────────────────────────┐
 //	   │ where is this key? what time is it?                       │ I am here, I have these regions
 //	   │                                                           │ then do this
-//	client ──────────────── tikvpb.Tikv ───────────────────────▶ store
+//	client ──────────────── tikvpb.Tikv ───────────────────────▶ store ─── storepb.Store ──▶ store
 //	         kvrpcpb: requests, answers, errors of keys
 //	         errorpb: errors of regions ("I do not lead it")
 //	         metapb:  stores, regions, peers, epochs
 //
+// The exception is storepb, by which stores send each other raft messages and snapshots: that protocol is internal and
+// our own.
+//
 // Where to begin reading: metapb.proto (a page), then the head of kvrpcpb.proto and its raw commands, then
-// errorpb.proto, then pdpb.proto. Each .proto file has beside it a directory of the same name with the generated Go
-// package, which is never edited:
+// errorpb.proto, then pdpb.proto; and storepb.proto, once you know raft. Each .proto file has beside it a directory of
+// the same name with the generated Go package, which is never edited:
 //
 //	import "tinykv/proto/kvrpcpb"
 //
@@ -28,8 +31,8 @@
 //
 // # Invariants
 //
-//  1. Every message, field, enum value and method is one of TiKV's, with the same name, number and type. The module in
-//     kv/interop compares them one by one with the original's descriptors.
+//  1. Every message, field, enum value and method, but for storepb's, is one of TiKV's, with the same name, number and
+//     type. The module in kv/interop compares them one by one with the original's descriptors.
 //  2. Every number that the original uses and we leave out is reserved, with its name in a comment, so nobody gives it
 //     another meaning.
 //  3. Everything is explained in its .proto file; a test sees to that.
@@ -41,6 +44,6 @@
 // # What is left out
 //
 // The coprocessor and everything that SQL engines push down; bulk import, backup and change feeds; flashback; tenants
-// (keyspaces, resource groups); execution details in responses; encryption at rest. Also everything that stores tell
-// each other, raft messages and snapshots: that protocol is internal and our own.
+// (keyspaces, resource groups); execution details in responses; encryption at rest. What stores of TiKV tell each other
+// is left out, too: ours talk to ours only.
 package proto
