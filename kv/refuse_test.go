@@ -223,7 +223,7 @@ func TestAGracefulStopKeepsEverythingAndAnswersWhatIsInFlight(t *testing.T) {
 				t.Errorf("an idle server took %v to stop", took)
 			}
 			c.Close()
-			identity, err := datadir.Open(dir, engine)
+			identity, err := datadir.Open(dir, datadir.Wanted{Engine: engine})
 			if err != nil || !identity.Identity().Joined() {
 				t.Errorf("after the stop the directory is %+v, %v", identity, err)
 			}

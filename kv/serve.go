@@ -83,7 +83,7 @@ func startServer(ctx context.Context, o serveOptions) (_ *running, err error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := datadir.Open(o.dir, o.engine)
+	dir, err := datadir.Open(o.dir, datadir.Wanted{Engine: o.engine})
 	if err != nil {
 		return nil, err
 	}

@@ -1,15 +1,18 @@
 // The file IDENTITY: lines of "name = value" for people to read, sealed by a checksum.
 //
 //	# TinyKV data directory. Made by the server; do not edit.
-//	format = 1
+//	format = 2
+//	kind = "replicated"
 //	engine = "pebble"
 //	cluster_id = "13807245923162917559"
 //	store_id = "1"
-//	region_id = "2"
-//	peer_id = "3"
+//	region_id = "4"
+//	peer_id = "5"
+//	begun = true
 //	checksum = "1f0c3a77"
 //
-// The checksum is the CRC-32C of everything above its line. Ids are quoted: a number of TOML has 63 bits, an id 64.
+// The checksum is the CRC-32C of everything above its line. Ids are quoted: a number of TOML has 63 bits, an id 64. A
+// standalone store writes format 1, which has neither kind nor begun: programs that know no other kind can open it.
 
 package datadir
 
@@ -22,8 +25,25 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// format is the version of the directory's layout and of what the engines in it contain.
-const format = 1
+// The versions of the directory's layout and of what the engines in it contain.
+const (
+	formatStandalone = 1
+	formatReplicated = 2
+	newestFormat     = formatReplicated
+)
+
+// Kind is what sort of store a directory belongs to.
+type Kind uint8
+
+// The kinds.
+const (
+	Standalone Kind = iota // one store that is its own cluster, its scheduler beside it
+	Replicated             // one of several
+)
+
+var kindNames = map[Kind]string{Standalone: "standalone", Replicated: "replicated"}
+
+func (k Kind) String() string { return kindNames[k] }
 
 // IDs are the numbers that a store was given when it joined its cluster.
 type IDs struct {
@@ -35,21 +55,30 @@ type IDs struct {
 
 // Identity says what a data directory is.
 type Identity struct {
+	Kind   Kind
 	Engine string // name of the engine that wrote it
-	IDs           // all zero until the store has joined a cluster
+	IDs           // all zero until the store has joined a cluster, but for the StoreID of a replicated one
+	Begun  bool   // a replicated store's first state is in its logs
 }
 
 // Joined tells whether the store has joined a cluster.
-func (id Identity) Joined() bool { return id.IDs != IDs{} }
+func (id Identity) Joined() bool { return id.ClusterID != 0 }
 
 // encode returns the content of IDENTITY.
 func (id Identity) encode() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# TinyKV data directory. Made by the server; do not edit.\n")
-	fmt.Fprintf(&b, "format = %d\n", format)
+	if id.Kind == Replicated {
+		fmt.Fprintf(&b, "format = %d\nkind = %q\n", formatReplicated, id.Kind)
+	} else {
+		fmt.Fprintf(&b, "format = %d\n", formatStandalone)
+	}
 	fmt.Fprintf(&b, "engine = %q\n", id.Engine)
 	fmt.Fprintf(&b, "cluster_id = \"%d\"\nstore_id = \"%d\"\nregion_id = \"%d\"\npeer_id = \"%d\"\n",
 		id.ClusterID, id.StoreID, id.RegionID, id.PeerID)
+	if id.Kind == Replicated {
+		fmt.Fprintf(&b, "begun = %v\n", id.Begun)
+	}
 	fmt.Fprintf(&b, "checksum = %q\n", checksum(b.Bytes()))
 	return b.Bytes()
 }
@@ -61,8 +90,8 @@ func decodeIdentity(data []byte) (Identity, error) {
 	if _, err := toml.Decode(string(data), &version); err != nil || version.Format < 1 {
 		return Identity{}, errDamaged
 	}
-	if version.Format > format {
-		return Identity{}, fmt.Errorf("%w (format %d, this program knows %d)", ErrNewer, version.Format, format)
+	if version.Format > newestFormat {
+		return Identity{}, fmt.Errorf("%w (format %d, this program knows %d)", ErrNewer, version.Format, newestFormat)
 	}
 	sealed, _, found := bytes.Cut(data, []byte("checksum = "))
 	if !found {
@@ -70,7 +99,9 @@ func decodeIdentity(data []byte) (Identity, error) {
 	}
 	var file struct {
 		Format   int
+		Kind     string
 		Engine   string
+		Begun    bool
 		Checksum string
 
 		ClusterID quoted `toml:"cluster_id"`
@@ -85,7 +116,14 @@ func decodeIdentity(data []byte) (Identity, error) {
 		ClusterID: uint64(file.ClusterID), StoreID: uint64(file.StoreID),
 		RegionID: uint64(file.RegionID), PeerID: uint64(file.PeerID),
 	}
-	return Identity{Engine: file.Engine, IDs: ids}, nil
+	id := Identity{Engine: file.Engine, IDs: ids, Begun: file.Begun}
+	if file.Format == formatReplicated {
+		id.Kind = Replicated
+		if file.Kind != id.Kind.String() {
+			return Identity{}, errDamaged
+		}
+	}
+	return id, nil
 }
 
 // quoted is a number of 64 bits that stands in the file as a string.
