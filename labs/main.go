@@ -17,10 +17,11 @@ import (
 )
 
 var root = &cobra.Command{
-	Use:           "labs",
-	Short:         "The TinyKV course: a workspace, graded tests, hints, solutions",
-	SilenceUsage:  true,
-	SilenceErrors: true,
+	Use:               "labs",
+	Short:             "The TinyKV course: a workspace, graded tests, hints, solutions",
+	SilenceUsage:      true,
+	SilenceErrors:     true,
+	PersistentPreRunE: func(*cobra.Command, []string) error { return giveHome(homeOfUser) },
 }
 
 // register adds a command to the program. Call it from init in the file of the command.

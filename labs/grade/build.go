@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -30,12 +31,14 @@ import (
 )
 
 const (
-	buildTimeout       = 15 * time.Minute // a cold cache on a slow machine; longer than that it hangs
-	buildMessageBytes  = 8 << 10          // what is kept of the compiler's messages
-	buildWaitDelay     = time.Second      // how long output may trickle in after the go command ended
-	guardFile          = "zz_labs_guard_test.go"
-	nonceBytes         = 16
-	ldflags            = "-ldflags=-w" // no debug information: half the time to link, and stack traces need none
+	buildTimeout      = 15 * time.Minute // a cold cache on a slow machine; longer than that it hangs
+	buildMessageBytes = 8 << 10          // what is kept of the compiler's messages
+	buildWaitDelay    = time.Second      // how long output may trickle in after the go command ended
+	guardFile         = "zz_labs_guard_test.go"
+	nonceBytes        = 16
+	ldflags           = "-ldflags=-w" // no debug information: half the time to link, and stack traces need none
+	noCacheExplained  = "the go command has no place for its caches: %s: " +
+		"set HOME, or GOCACHE and GOMODCACHE, to a directory that you may write to"
 	missingGoExplained = "run the go command: %w: put the go command into PATH (https://go.dev/doc/install)"
 )
 
@@ -155,8 +158,15 @@ func goCommand(ctx context.Context, opts Options, args []string) (message string
 	if output.Len() == 0 {
 		return "the go command failed and did not say why", nil
 	}
+	if trouble := cacheTrouble.FindString(output.String()); trouble != "" {
+		return "", fmt.Errorf(noCacheExplained, trouble)
+	}
 	return output.String(), nil
 }
+
+// cacheTrouble is what the go command says if it has no place for what it keeps: nobody's code is to blame.
+var cacheTrouble = regexp.MustCompile(`(?m)^.*(?:build cache is (?:required|disabled)|initialize build cache|` +
+	`module cache not found|beneath GOMODCACHE|could not create module cache).*$`)
 
 var errBuildTimeout = errors.New("build timeout")
 

@@ -225,6 +225,18 @@ func TestAMissingCCompilerIsToldAsSuch(t *testing.T) {
 	}
 }
 
+func TestNoPlaceForTheGoCommandsCachesIsNobodysCode(t *testing.T) {
+	sharedRun(t)
+	nowhere := filepath.Join(shared.root, "go.mod", "cache") // below a file, so that nobody can make it
+	for _, env := range []string{"GOCACHE=" + nowhere, "GOCACHE=off"} {
+		_, err := grade.Run(t.Context(), grade.Options{Root: shared.root, Stages: []course.Stage{stage9c},
+			Env: []string{env}})
+		if err == nil || !strings.Contains(err.Error(), "set HOME, or GOCACHE") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: error %v; want one line that says what to do", env, err)
+		}
+	}
+}
+
 // TestAChangedTreeIsSeenInItsFingerprint covers what labs status relies on.
 func TestAChangedTreeIsSeenInItsFingerprint(t *testing.T) {
 	root := t.TempDir()
