@@ -29,6 +29,8 @@ check:
 	$(GO) vet ./...
 
 unit: ## the tests of this module alone, the proof of the course among them
+	@[ "$$($(GO) env CGO_ENABLED)" = 1 ] || \
+	echo "left out, because there is no C compiler: the tests of the badger engine, and the proof of stage 1a"
 	$(GOTEST) ./...
 
 race: ## the tests of the packages that have goroutines, under the race detector
