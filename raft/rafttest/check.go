@@ -8,16 +8,16 @@ import (
 
 // What must hold after every step. Each check names the invariant that doc.go lists.
 
-// failure is how a check ends a run.
-type failure struct {
-	invariant string
-	text      string
+// Failure is a broken invariant; a check ends the run with it.
+type Failure struct {
+	Invariant string // its name in doc.go
+	Text      string // how it was broken
 }
 
-func (f failure) Error() string { return fmt.Sprintf("%s: %s", f.invariant, f.text) }
+func (f Failure) Error() string { return fmt.Sprintf("%s: %s", f.Invariant, f.Text) }
 
 func (c *Cluster) fail(invariant, format string, args ...any) {
-	panic(failure{invariant: invariant, text: fmt.Sprintf(format, args...)})
+	panic(Failure{Invariant: invariant, Text: fmt.Sprintf(format, args...)})
 }
 
 // slot names an entry.

@@ -127,9 +127,9 @@ func Run(seed uint64, opts Options) (res Result) {
 func (c *Cluster) guard(run func()) (res Result) {
 	defer func() {
 		if p := recover(); p != nil {
-			f, ok := p.(failure)
+			f, ok := p.(Failure)
 			if !ok {
-				f = failure{invariant: "panic", text: fmt.Sprintf("%v\n%s", p, debug.Stack())}
+				f = Failure{Invariant: "panic", Text: fmt.Sprintf("%v\n%s", p, debug.Stack())}
 			}
 			res = c.result(f)
 		}
