@@ -90,6 +90,9 @@ func (b *Batch) Ops() iter.Seq[Op] {
 	}
 }
 
+// Take adds an operation without copying its bytes: the caller gives them away, and nobody may change them any more.
+func (b *Batch) Take(op Op) { b.add(op) }
+
 func (b *Batch) add(op Op) {
 	b.ops = append(b.ops, op)
 	b.size += len(op.Key) + len(op.Value) + OpOverhead

@@ -67,7 +67,7 @@ func TestBatchCheck(t *testing.T) {
 }
 
 func TestParseCF(t *testing.T) {
-	for _, cf := range CFs {
+	for _, cf := range []CF{Default, Lock, Write} {
 		if got, err := ParseCF(cf.String()); err != nil || got != cf {
 			t.Errorf("ParseCF(%q): got %v and %v", cf.String(), got, err)
 		}
@@ -75,7 +75,9 @@ func TestParseCF(t *testing.T) {
 	if got, err := ParseCF(""); err != nil || got != Default {
 		t.Errorf("ParseCF of the empty name: got %v and %v, want default", got, err)
 	}
-	if _, err := ParseCF("defualt"); !errors.Is(err, ErrUnknownCF) {
-		t.Errorf("ParseCF of a misspelt name: got %v, want ErrUnknownCF", err)
+	for _, name := range []string{"defualt", Meta.String()} {
+		if _, err := ParseCF(name); !errors.Is(err, ErrUnknownCF) {
+			t.Errorf("ParseCF(%q): got %v, want ErrUnknownCF", name, err)
+		}
 	}
 }

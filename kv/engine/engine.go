@@ -15,6 +15,7 @@ const (
 	Default CF = iota // values: raw pairs, and the long values of transactions
 	Lock              // locks of transactions in flight
 	Write             // commit records of transactions
+	Meta              // the store's own records; clients can't name it
 	numCFs
 )
 
@@ -22,7 +23,7 @@ const (
 func (cf CF) Valid() bool { return cf < numCFs }
 
 // CFs lists all column families in the order of their numbers.
-var CFs = []CF{Default, Lock, Write}
+var CFs = []CF{Default, Lock, Write, Meta}
 
 // String returns the name of the column family on the wire.
 func (cf CF) String() string {
@@ -33,17 +34,19 @@ func (cf CF) String() string {
 		return "lock"
 	case Write:
 		return "write"
+	case Meta:
+		return "meta"
 	}
 	return fmt.Sprintf("CF(%d)", uint8(cf))
 }
 
 // ParseCF turns a name from the wire into a column family. The empty name means "default", as TiKV has it.
-// Any other name is ErrUnknownCF: hand it to the caller, who misspelt it.
+// Any other name is ErrUnknownCF, that of Meta too: hand it to the caller, who misspelt it.
 func ParseCF(name string) (CF, error) {
 	if name == "" {
 		return Default, nil
 	}
-	for _, cf := range CFs {
+	for _, cf := range CFs[:Meta] {
 		if cf.String() == name {
 			return cf, nil
 		}

@@ -5,6 +5,7 @@
 //	'd' user key    default
 //	'l' user key    lock
 //	'w' user key    write
+//	'm' user key    meta
 //	0xff            the sequence key (see commit.go), behind all families
 //
 // No prefix may be '!': badger keeps such keys to itself and its iterators skip them.
@@ -17,7 +18,7 @@ import (
 	"tinykv/kv/engine"
 )
 
-var cfPrefix = [...]byte{engine.Default: 'd', engine.Lock: 'l', engine.Write: 'w'}
+var cfPrefix = [...]byte{engine.Default: 'd', engine.Lock: 'l', engine.Write: 'w', engine.Meta: 'm'}
 
 // encodeKey returns the key under which badger keeps key of cf: the prefix of cf, which cfPrefix has, then key. The
 // result is a new slice that shares nothing with key. The order of keys of one family stays as it is.

@@ -38,6 +38,10 @@ func Check(name string) error {
 // Options are common to all engines.
 type Options struct {
 	Logger *slog.Logger // where the engine's own messages go; nil: nowhere
+
+	// Unlogged lets an engine leave out its own log, for data that can be written again from elsewhere: see
+	// pebble.Options. Badger has no such mode and takes no notice.
+	Unlogged bool
 }
 
 // Open opens the engine called name in dir, which it makes if it is missing (its parent must exist). Errors, each
@@ -46,7 +50,7 @@ type Options struct {
 func Open(name, dir string, opts Options) (engine.Engine, error) {
 	switch name {
 	case "pebble":
-		return ptr(pebble.Open(dir, pebble.Options{Logger: opts.Logger}))
+		return ptr(pebble.Open(dir, pebble.Options{Logger: opts.Logger, Unlogged: opts.Unlogged}))
 	case "badger":
 		return ptr(badger.Open(dir, badger.Options{Logger: opts.Logger}))
 	}

@@ -22,6 +22,14 @@ func in(dir string) enginetest.Open {
 
 func TestConformance(t *testing.T) { enginetest.Run(t, fresh) }
 
+// Without a log the contract is the same; it only takes a flush to keep it.
+func TestConformanceUnlogged(t *testing.T) {
+	enginetest.Run(t, func(t testing.TB) enginetest.Open {
+		dir := enginetest.MemoryDir(t)
+		return func() (engine.Engine, error) { return pebble.Open(dir, pebble.Options{Unlogged: true}) }
+	})
+}
+
 func FuzzEngine(f *testing.F) { enginetest.Fuzz(f, "./kv/engine/pebble", fresh) }
 
 func BenchmarkEngine(b *testing.B) { enginetest.Benchmark(b, freshOnDisk) }

@@ -22,6 +22,8 @@ type Engine struct {
 	db   *pebble.DB
 	fuse *fuse
 	gate gate.Gate
+
+	unlogged bool // Options.Unlogged
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -66,7 +68,7 @@ func open(dir string, opts Options, lock *pebble.Lock) (e *Engine, fresh bool, e
 	if err != nil {
 		return nil, fresh, err
 	}
-	e = &Engine{dir: dir, fs: opts.FS, lock: lock}
+	e = &Engine{dir: dir, fs: opts.FS, lock: lock, unlogged: opts.Unlogged}
 	if fresh {
 		// The first log of a new store is of an old form, of which damage can't be told from a torn end. So make the
 		// store, and go on with its second log.
@@ -91,7 +93,7 @@ func open(dir string, opts Options, lock *pebble.Lock) (e *Engine, fresh bool, e
 // start lets pebble open the store behind a new fuse.
 func (e *Engine) start(opts Options, n *note) (err error) {
 	e.fuse = &fuse{note: n}
-	o := pebbleOptions(e.fuse.wrap(opts.FS), opts.Logger, e.fuse)
+	o := pebbleOptions(e.fuse.wrap(opts.FS), opts, e.fuse)
 	o.Lock = e.lock
 	if e.db, err = pebble.Open(e.dir, o); err != nil {
 		return err
@@ -115,7 +117,7 @@ func (e *Engine) Write(b *engine.Batch, d engine.Durability) error {
 	if err := b.Check(); err != nil {
 		return err
 	}
-	if err := e.apply(b, &pebble.WriteOptions{Sync: d == engine.Synced}); err != nil {
+	if err := e.apply(b, d); err != nil {
 		e.fuse.blow(err)
 	}
 	// Pebble was not told of a failure, because it would end the process (see fuse.go). So this, and not the answer
@@ -126,12 +128,28 @@ func (e *Engine) Write(b *engine.Batch, d engine.Durability) error {
 	return nil
 }
 
-func (e *Engine) apply(b *engine.Batch, wo *pebble.WriteOptions) error {
+// apply hands a batch to pebble, and makes it durable if d asks for that.
+func (e *Engine) apply(b *engine.Batch, d engine.Durability) error {
+	if d == engine.Synced && e.unlogged {
+		return errors.Join(e.commit(b, pebble.NoSync), e.sync())
+	}
+	if d == engine.Synced && b.Len() == 0 {
+		return e.sync()
+	}
+	return e.commit(b, &pebble.WriteOptions{Sync: d == engine.Synced})
+}
+
+// sync makes durable what was written before.
+func (e *Engine) sync() error {
+	if e.unlogged {
+		return e.db.Flush() // there is no log: the tables themselves must be on the disk
+	}
+	return e.db.LogData(nil, pebble.Sync) // an empty record: what counts is the sync behind it
+}
+
+func (e *Engine) commit(b *engine.Batch, wo *pebble.WriteOptions) error {
 	if b.Len() == 0 {
-		if !wo.Sync {
-			return nil
-		}
-		return e.db.LogData(nil, wo) // an empty record: what counts is the sync behind it
+		return nil
 	}
 	pb := e.db.NewBatchWithSize(b.Size())
 	for op := range b.Ops() {
@@ -174,7 +192,7 @@ func (e *Engine) Close() error {
 	}
 	var syncErr error
 	if e.fuse.err() == nil {
-		syncErr = e.db.LogData(nil, pebble.Sync)
+		syncErr = e.sync()
 	}
 	failedBefore := e.fuse.err() != nil
 	e.fuse.release()

@@ -3,6 +3,7 @@
 //	'd' user key    default
 //	'l' user key    lock
 //	'w' user key    write
+//	'm' user key    meta
 
 package pebble
 
@@ -12,7 +13,7 @@ import (
 	"tinykv/kv/engine"
 )
 
-var cfPrefix = [...]byte{engine.Default: 'd', engine.Lock: 'l', engine.Write: 'w'}
+var cfPrefix = [...]byte{engine.Default: 'd', engine.Lock: 'l', engine.Write: 'w', engine.Meta: 'm'}
 
 // encodeKey puts the prefix of cf before key.
 func encodeKey(cf engine.CF, key []byte) []byte {

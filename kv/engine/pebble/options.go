@@ -16,6 +16,11 @@ type Options struct {
 	Logger *slog.Logger // where pebble's own messages go; nil: nowhere
 	FS     vfs.FS       // the file system; nil: the real one. Tests hand in one that crashes or fails.
 
+	// Unlogged leaves out the write-ahead log, for data that can be written again from elsewhere, as a replica's can from
+	// the log of its raft group. A write costs no disk then until its memory is full; Buffered writes that were not
+	// flushed are lost with the process, from the end as ever; and Synced flushes all of them, which is slow.
+	Unlogged bool
+
 	// VerifyBytes bounds how much of the tables Open reads to check their checksums before it changes anything; 0
 	// means 256 MiB, which takes a fraction of a second. What is beyond is checked whenever it is read.
 	VerifyBytes int64
@@ -30,9 +35,11 @@ const (
 )
 
 // pebbleOptions makes the options of pebble on a file system.
-func pebbleOptions(fs vfs.FS, log *slog.Logger, f *fuse) *pebble.Options {
+func pebbleOptions(fs vfs.FS, opts Options, f *fuse) *pebble.Options {
+	log := opts.Logger
 	o := &pebble.Options{
 		FS:                          fs,
+		DisableWAL:                  opts.Unlogged,
 		CacheSize:                   cacheBytes,
 		MemTableSize:                memTableBytes,
 		MemTableStopWritesThreshold: memTables,

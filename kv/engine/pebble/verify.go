@@ -76,7 +76,7 @@ func verify(opts Options, dir string, lock *pebble.Lock) (known sums.Sums, fresh
 // verifyOpened lets pebble open the store, which changes nothing, and reads its tables.
 func verifyOpened(opts Options, d vfsDir, lock *pebble.Lock) error {
 	f := &fuse{}
-	o := pebbleOptions(opts.FS, opts.Logger, f)
+	o := pebbleOptions(opts.FS, opts, f)
 	o.ReadOnly, o.Lock = true, lock
 	db, err := pebble.Open(d.path, o)
 	if err != nil {
