@@ -46,6 +46,7 @@ var directions = map[string][]string{
 	"kv/engine/enginetest":   {"kv/engine", "kv/engine/internal/..."},
 
 	"kv/raw":        {"kv/engine", "kv/region"},
+	"kv/command":    {"kv/engine", "kv/region"},
 	"kv/standalone": {"kv/engine", "kv/region/...", "proto/..."},
 	"kv/server":     {"kv/engine", "kv/region/...", "kv/raw", "kv/latch", "proto/..."},
 	"kv/client":     {"kv/region/...", "scheduler/client", "proto/..."},

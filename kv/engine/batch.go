@@ -5,6 +5,7 @@ package engine
 import (
 	"fmt"
 	"iter"
+	"slices"
 )
 
 // OpKind says what an operation of a batch does.
@@ -92,6 +93,9 @@ func (b *Batch) Ops() iter.Seq[Op] {
 
 // Take adds an operation without copying its bytes: the caller gives them away, and nobody may change them any more.
 func (b *Batch) Take(op Op) { b.add(op) }
+
+// Grow makes room for n more operations.
+func (b *Batch) Grow(n int) { b.ops = slices.Grow(b.ops, n) }
 
 func (b *Batch) add(op Op) {
 	b.ops = append(b.ops, op)
