@@ -29,6 +29,7 @@ type checker struct {
 	entries map[slot]uint64   // hash of the entry and of the term before it
 	chain   []uint64          // by index: hash of all that is applied up to there
 	terms   []uint64          // by index: term of what is applied there
+	commits []uint64          // by index: the first term whose leader committed it; never falls from index to index
 
 	acknowledged uint64   // index of the last write a client was told of, or read
 	acks         int      // writes acknowledged
@@ -89,6 +90,9 @@ func (c *Cluster) checkNode(n *node) {
 	}
 	n.hard = hard
 	lead := n.rn.IsLeader()
+	if lead {
+		c.noteCommit(term, hard.Commit)
+	}
 	if lead && !n.wasLead {
 		if other, ok := c.leaders[term]; ok && other != n.id {
 			c.fail("election-safety", "nodes %d and %d lead term %d", other, n.id, term)
@@ -106,11 +110,23 @@ func (c *Cluster) checkNode(n *node) {
 	n.wasLead = lead
 }
 
+// noteCommit remembers that the leader of a term has committed up to index. Commit indexes rise at leaders first.
+func (c *Cluster) noteCommit(term, index uint64) {
+	known := min(index+1, uint64(len(c.commits)))
+	for i := known; i > 0 && c.commits[i-1] > term; i-- {
+		c.commits[i-1] = term
+	}
+	for uint64(len(c.commits)) <= index {
+		c.commits = append(c.commits, term)
+	}
+}
+
 // checkLeaderComplete checks leader-completeness for the last entry that was committed in an earlier term; log-matching
-// does the rest. (A leader may also be elected late, after a later term has committed: it is of no use then.)
+// does the rest. That is not the term of the entry: one of an earlier term may be committed by a later leader only, and
+// a leader of a term between the two, elected late, need not have it and is of no use.
 func (c *Cluster) checkLeaderComplete(n *node) {
-	last := len(c.terms) - 1
-	for last > 0 && c.terms[last] >= n.rn.Term() {
+	last := min(len(c.terms), len(c.commits)) - 1
+	for last > 0 && c.commits[last] >= n.rn.Term() {
 		last--
 	}
 	if last <= 0 || c.terms[last] == 0 {
