@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tinykv/labs/course"
+	"tinykv/labs/report"
 	"tinykv/labs/workspace"
 )
 
@@ -22,7 +23,7 @@ func catchupCommand() *cobra.Command {
 	var off bool
 	command := &cobra.Command{
 		Use:   "catchup STAGE | --off",
-		Short: "Take the stages before STAGE from the reference from now on; your files stay untouched",
+		Short: "Take the stages before STAGE from the reference from now on",
 		Long: `Take the stages before STAGE from the reference from now on, whenever something is graded, run by make
 play, or built with labs overlay. Your files stay as they are: the reference's functions are laid over them while they
 are compiled. A stage's own tests are always about your functions. labs catchup --off ends it.
@@ -67,7 +68,7 @@ func tellCaughtUp(cmd *cobra.Command, here *workspace.Space) error {
 		return err
 	}
 	for _, note := range notes {
-		fmt.Fprintln(out, "note:", note)
+		report.Note(out, note)
 	}
 	taken := here.CaughtUp("")
 	if len(taken) == 0 {
@@ -87,7 +88,7 @@ func tellCaughtUp(cmd *cobra.Command, here *workspace.Space) error {
 func overlayCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "overlay [STAGE]",
-		Short: "Print a file for go build -overlay that brings what you caught up with, or what a stage is tested with",
+		Short: "Print a file for go build -overlay: what comes from the reference",
 		Long: `Print the path of a file for the flag -overlay of go build, go run and go test, which brings the stages
 that you caught up with. With a stage, it is what the stage's tests are built with: all later stages come from the
 reference, too. It is as of now: ask again after you changed your files.
@@ -114,7 +115,7 @@ reference, too. It is as of now: ask again after you changed your files.
 				return err
 			}
 			for _, note := range notes {
-				fmt.Fprintln(cmd.ErrOrStderr(), "note:", note)
+				report.Note(cmd.ErrOrStderr(), note)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), path)
 			return nil

@@ -44,7 +44,7 @@ A hidden pack is a directory with tests that the learner has not seen and a pack
 The code of strangers runs as you. Grade it in a container without network: go doc ./labs/grade says what is not
 defended.`,
 		Example: "  labs grade ../alice --json alice.json\n" +
-			"  labs grade ../alice --stages 1a,1b --hidden ../midterm --gradescope results.json",
+			"  labs grade ../alice --stages 1 --hidden ../midterm --gradescope results.json",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			here, err := workspace.Find(".")

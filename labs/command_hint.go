@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/charmbracelet/glamour"
 	"github.com/spf13/cobra"
@@ -28,7 +27,7 @@ func init() {
 	tier := 0
 	command := &cobra.Command{
 		Use:   "hint STAGE[.N]",
-		Short: "List the questions of a stage (1a), or help with one of them (1a.2), a little at a time",
+		Short: "List the questions of a stage (1a), or help with one (1a.2)",
 		Long: `List the questions that people have who are stuck in a stage, or help with one of them.
 
 Each hint has three tiers: a nudge, an idea and the way. Without --tier you see the tiers you have
@@ -104,30 +103,13 @@ func listHints(w io.Writer, stage course.Stage, hints []hint.Hint, seen hint.See
 	fmt.Fprintf(&b, "Hints for %s, %s\n\n", stage.ID, stage.Title)
 	for _, h := range hints {
 		const margin = 2 + 6 + 1 + len(hint.Tiers) + 2
-		question := wrap(h.Question, min(hintColumns, report.Columns(w)-4)-margin)
+		question := report.Wrap(h.Question, min(hintColumns, report.Columns(w)-4)-margin)
 		fmt.Fprintf(&b, "  %-6s %s  %s\n", h.ID(), dots(seen[h.ID()]),
 			strings.Join(question, "\n"+strings.Repeat(" ", margin)))
 	}
 	fmt.Fprintf(&b, "\nOne of them: go run ./labs hint %s\n", hints[0].ID())
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// wrap breaks a text into lines of at most so many columns, but no word.
-func wrap(text string, columns int) []string {
-	lines := []string{""}
-	for word := range strings.FieldsSeq(text) {
-		last := &lines[len(lines)-1]
-		switch {
-		case *last == "":
-			*last = word
-		case utf8.RuneCountInString(*last)+1+utf8.RuneCountInString(word) <= columns:
-			*last += " " + word
-		default:
-			lines = append(lines, word)
-		}
-	}
-	return lines
 }
 
 // dots shows how many of the tiers were seen.

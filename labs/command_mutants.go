@@ -23,13 +23,13 @@ import (
 )
 
 func init() {
-	register(corpusCommand("mutants", mutant.Mutants, "Run wrong programs against the graded tests: each must be killed",
+	register(corpusCommand("mutants", mutant.Mutants, "Run wrong programs against the tests: each must be killed",
 		`Run the wrong programs of labs/mutants against the graded tests of their stage: each must make a test fail.
 
 A mutant that survives is a hole in the tests. The exit status is 0 only if all were killed, or carry a
 reason why no test can see them.`))
 	register(corpusCommand("variants", mutant.Variants,
-		"Run right programs of another design against the graded tests: each must pass",
+		"Run right programs of another design: each must pass",
 		`Run the right programs of labs/variants against the graded tests of their stage: all tests must pass.
 
 A variant that is rejected shows a test that demands more than the contract says.`))

@@ -19,7 +19,9 @@ func proofCommand() *cobra.Command {
 	var only []string
 	command := &cobra.Command{
 		Use:   "proof [STAGE...]",
-		Short: "Prove the course: starters fail where they should, the reference passes, handouts tell the truth",
+		Short: "Prove the course: starters, reference, handouts",
+		Long: `Prove the course: every starter compiles and fails where it should and nowhere else, the reference passes, and
+the handouts tell the truth.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			stages, err := course.Select(args...)
 			if err != nil {

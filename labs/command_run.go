@@ -15,8 +15,8 @@ func init() {
 	var f runFlags
 	command := &cobra.Command{
 		Use:   "test [STAGE...]",
-		Short: "Run the graded tests of stages (1a), projects (1), everything that begins so (2a), or all",
-		Long: `Run the graded tests of stages and show the points that each test earns.
+		Short: "Run the graded tests of stages, and show the points",
+		Long: `Run the graded tests of stages (1a), projects (1), everything that begins so (2a), or all, and show the points that each test earns.
 
 Each test runs in a process of its own, so one that hangs or panics costs its own points only. A function that is not
 written yet is told by name and file. The exit status is 0 only if every test passed. Without a STAGE the stages that come

@@ -19,6 +19,7 @@ import (
 	"tinykv/labs/course"
 	"tinykv/labs/grade"
 	"tinykv/labs/overlay"
+	"tinykv/labs/report"
 	"tinykv/labs/soak"
 	"tinykv/labs/workspace"
 )
@@ -144,7 +145,7 @@ func buildStage(ctx context.Context, w io.Writer, here *workspace.Space, s cours
 		return nil, fmt.Errorf("the tests of stage %s do not compile", s.ID)
 	}
 	if tests.Note != "" {
-		fmt.Fprintln(w, "note:", tests.Note)
+		report.Note(w, tests.Note)
 	}
 	return tests, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tinykv/labs/course"
+	"tinykv/labs/report"
 	"tinykv/labs/workspace"
 )
 
@@ -21,9 +22,9 @@ func solutionCommand() *cobra.Command {
 	var yes, show bool
 	command := &cobra.Command{
 		Use:   "solution STAGE | solution --show STAGE [FUNCTION]",
-		Short: "Put the reference's functions of a stage into your files (asks first, keeps yours), or show them",
+		Short: "Put the reference's functions into your files, or show them",
 		Long: `Put the reference's functions of a stage into your files. Only the functions that the stage asks for are
-replaced, with the helpers that only they use. Your versions of the files are kept in .labs/backup.
+replaced, with the helpers that only they use. It asks first, and keeps your versions of the files in .labs/backup.
 
 With --show nothing is changed: the functions are printed, or the one that you name. One function alone can only be
 shown.`,
@@ -75,7 +76,7 @@ func writeSolution(cmd *cobra.Command, here *workspace.Space, stage course.Stage
 		return err
 	}
 	for _, note := range solution.Notes {
-		fmt.Fprintln(out, "note:", note)
+		report.Note(out, note)
 	}
 	if len(solution.Changes) == 0 {
 		if len(solution.Notes) > 0 {

@@ -4,10 +4,12 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"tinykv/labs/course"
+	"tinykv/labs/report"
 	"tinykv/labs/workspace"
 )
 
@@ -17,8 +19,11 @@ func startCommand() *cobra.Command {
 	var dir, from string
 	command := &cobra.Command{
 		Use:   "start --dir DIR [--from STAGE]",
-		Short: "Lay out a workspace of your own, with the functions of the course taken out",
-		Args:  cobra.NoArgs,
+		Short: "Lay out a workspace: yours, with functions taken out",
+		Long: `Lay out a workspace of your own, with the functions of the course taken out. It is a git repository, has all that
+the course consists of, and needs no network later.`,
+		Example: "  labs start --dir ../my-tinykv\n  labs start --dir ../my-tinykv --from 2ab",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			stages, err := course.Select(from)
 			if from == "" {
@@ -37,7 +42,8 @@ func startCommand() *cobra.Command {
 			if err := here.Create(cmd.Context(), dir, first.ID, tell); err != nil {
 				return err
 			}
-			tell("\nYour workspace is ready. It begins with stage %s: %s.\n", first.ID, first.Title)
+			ready := fmt.Sprintf("Your workspace is ready. It begins with stage %s: %s.", first.ID, first.Title)
+			tell("\n%s\n", strings.Join(report.Wrap(ready, report.Columns(out)), "\n"))
 			steps := [][2]string{
 				{"cd " + dir, "everything works from there, without a network"},
 				{"make project" + first.ID, "all red: it names what is not written yet"},

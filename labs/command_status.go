@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -50,11 +51,12 @@ you caught up with it.`,
 			if err := report.Board(out, lines); err != nil {
 				return err
 			}
-			for _, s := range stages {
-				if open := grade.Unwritten(here.Root, s); len(open) > 0 && !given[s.ID] {
-					fmt.Fprintf(out, "not written yet in %s:\n  %s\n", s.ID, strings.Join(open, "\n  "))
+			tellUnwritten(out, stages, func(s course.Stage) []string {
+				if given[s.ID] {
+					return nil
 				}
-			}
+				return grade.Unwritten(here.Root, s)
+			})
 			for _, l := range lines {
 				if l.Open() {
 					fmt.Fprintf(out, "next: go run ./labs test %s\n", l.Stage)
@@ -63,6 +65,29 @@ you caught up with it.`,
 			}
 			return nil
 		},
+	}
+}
+
+// tellUnwritten lists what is not written yet of the first stage of which that can be said, and counts the rest.
+func tellUnwritten(out io.Writer, stages []course.Stage, unwritten func(course.Stage) []string) {
+	var first string
+	var later []string
+	count := 0
+	for _, s := range stages {
+		open := unwritten(s)
+		switch {
+		case len(open) == 0:
+		case first == "":
+			first = s.ID
+			fmt.Fprintf(out, "not written yet in %s:\n  %s\n", s.ID, strings.Join(open, "\n  "))
+		default:
+			later = append(later, s.ID)
+			count += len(open)
+		}
+	}
+	if len(later) > 0 {
+		text := fmt.Sprintf("and %d more in %s: labs status STAGE lists them", count, strings.Join(later, ", "))
+		fmt.Fprintln(out, strings.Join(report.Wrap(text, report.Columns(out)), "\n"))
 	}
 }
 

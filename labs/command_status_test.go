@@ -44,17 +44,16 @@ func TestWithoutAStageTheLearnersOwnAreChosen(t *testing.T) {
 	}
 }
 
-func TestAQuestionIsBrokenIntoLinesBetweenWords(t *testing.T) {
-	text := "How do I walk in both directions without writing everything twice?"
-	for _, columns := range []int{20, 61, 66, 200} {
-		lines := wrap(text, columns)
-		for _, line := range lines {
-			if len(line) > columns {
-				t.Errorf("%d columns: %q", columns, line)
-			}
-		}
-		if strings.Join(lines, " ") != text || len(lines) > 1 != (columns < len(text)) {
-			t.Errorf("%d columns: %q", columns, lines)
-		}
+func TestStatusListsWhatIsToBeWrittenNext(t *testing.T) {
+	open := map[string][]string{"1b": {"Get in b.go", "Put in b.go"}, "2a": {"Tick in c.go"}, "2b": {"A in d.go", "B in d.go"}}
+	var stages []course.Stage
+	for _, id := range []string{"1a", "1b", "2a", "2b"} {
+		stages = append(stages, course.Stage{ID: id})
+	}
+	var out strings.Builder
+	tellUnwritten(&out, stages, func(s course.Stage) []string { return open[s.ID] })
+	want := "not written yet in 1b:\n  Get in b.go\n  Put in b.go\nand 3 more in 2a, 2b: labs status STAGE lists them\n"
+	if out.String() != want {
+		t.Errorf("told:\n%s\nwant:\n%s", out.String(), want)
 	}
 }

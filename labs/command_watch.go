@@ -22,7 +22,7 @@ func init() {
 	var f runFlags
 	command := &cobra.Command{
 		Use:   "watch STAGE...",
-		Short: "Run the graded tests of stages again whenever you save a file they depend on",
+		Short: "Run the graded tests of stages again on every save",
 		Long: `Run the graded tests of stages, and again whenever a file is saved that they depend on. The tests that
 failed the last time run first. A run that a save makes stale is stopped. End it with ctrl-C.`,
 		Args: cobra.MinimumNArgs(1),

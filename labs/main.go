@@ -32,6 +32,7 @@ var errSilent = errors.New("failed")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	fitHelp(root, screenColumns)
 	err := root.ExecuteContext(ctx)
 	stop()
 	if err == nil {

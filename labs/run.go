@@ -210,7 +210,7 @@ func overlaysFor(w io.Writer, here *workspace.Space, stages []course.Stage) (map
 		for _, note := range notes {
 			if !told[note] {
 				told[note] = true
-				fmt.Fprintln(w, "note:", note)
+				report.Note(w, note)
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/lipgloss"
 	"github.com/charmbracelet/lipgloss/table"
@@ -148,9 +149,7 @@ func cutTitles(rows [][]string, columns int) {
 	}
 	room = max(room, leastTitle)
 	for _, row := range rows {
-		if title := []rune(row[1]); len(title) > room {
-			row[1] = strings.TrimRight(string(title[:room-1]), " ,:") + "…"
-		}
+		row[1] = cut(row[1], room)
 	}
 }
 
@@ -187,19 +186,16 @@ func Summary(w io.Writer, r *grade.Report) error {
 		for _, h := range holes {
 			line := st.todo.Render("○") + " " + h
 			if n := tests[h]; n > 0 {
-				line += st.faint.Render(" — " + stopHere(n))
+				line += st.faint.Render(stopHere(n, Columns(w)-markColumns-utf8.RuneCountInString(h)))
 			}
 			fmt.Fprintf(&b, "  %s\n", line)
 		}
 	}
-	for _, notice := range r.Notices {
-		fmt.Fprintf(&b, "\n%s %s", st.todo.Render("note:"), notice)
-	}
-	if len(r.Notices) > 0 {
-		b.WriteString("\n")
-	}
 	b.WriteString("\n")
 	if _, err := io.WriteString(w, b.String()); err != nil {
+		return err
+	}
+	if err := notes(w, r.Notices); err != nil {
 		return err
 	}
 	if len(r.Stages) > 1 {
@@ -251,9 +247,28 @@ func holesOf(r *grade.Report) (holes []string, tests map[string]int) {
 	return holes, tests
 }
 
-func stopHere(tests int) string {
+// stopHere says how many tests a hole stopped, in no more columns than there are.
+func stopHere(tests, columns int) string {
+	text := fmt.Sprintf(" — %d tests stop here", tests)
 	if tests == 1 {
-		return "1 test stops here"
+		text = " — 1 test stops here"
 	}
-	return fmt.Sprintf("%d tests stop here", tests)
+	if utf8.RuneCountInString(text) > columns {
+		return fmt.Sprintf(" — %d", tests)
+	}
+	return text
+}
+
+// notes writes the notices of a report, and an empty line behind them.
+func notes(w io.Writer, all []string) error {
+	for _, notice := range all {
+		if err := Note(w, notice); err != nil {
+			return err
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintln(w)
+	return err
 }

@@ -68,3 +68,18 @@ func TestAStageFromTheReferenceCountsOnlyWhatWasEarned(t *testing.T) {
 		t.Errorf("30 points earned before:\n%s", board)
 	}
 }
+
+func TestATextIsBrokenIntoLinesBetweenWords(t *testing.T) {
+	text := "How do I walk in both directions without writing everything twice?"
+	for _, columns := range []int{20, 61, 66, 200} {
+		lines := Wrap(text, columns)
+		for _, line := range lines {
+			if len(line) > columns {
+				t.Errorf("%d columns: %q", columns, line)
+			}
+		}
+		if strings.Join(lines, " ") != text || len(lines) > 1 != (columns < len(text)) {
+			t.Errorf("%d columns: %q", columns, lines)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"tinykv/labs/course"
 	"tinykv/labs/grade"
@@ -22,7 +23,9 @@ const (
 	messageHead = 6                      // lines of a failure that are shown, from its beginning
 	messageTail = 8                      // and from its end; the rest is in the full output
 	buildLines  = 20                     // of the compiler's messages
-	clearLine   = "\r\x1b[2K"
+	// of a row: a mark with blanks around it, and the points
+	markColumns, pointsColumns = 4, 8
+	clearLine                  = "\r\x1b[2K"
 )
 
 // ProgressOptions say how progress is shown.
@@ -39,6 +42,8 @@ type ProgressOptions struct {
 type Progress struct {
 	opts  ProgressOptions
 	style style
+	names int // columns for the names of tests
+	room  int // columns behind the points
 
 	mu      sync.Mutex // guards all below, and the writer
 	w       io.Writer
@@ -74,6 +79,10 @@ func NewProgress(w io.Writer, stages []course.Stage, selected func(string) bool,
 			}
 		}
 	}
+	for _, r := range p.rows {
+		p.names = max(p.names, len(r.test))
+	}
+	p.room = Columns(w) - markColumns - p.names - pointsColumns
 	if opts.First != nil {
 		slices.SortStableFunc(p.rows, func(a, b row) int {
 			switch first := opts.First(a.stage.ID, a.test); {
@@ -234,13 +243,14 @@ func (p *Progress) printTest(b *strings.Builder, t grade.TestResult) {
 	points := fmt.Sprintf("%d/%d", t.Points, t.MaxPoints)
 	if t.Outcome == grade.NotWritten {
 		// One line is enough: it is clear what to do, and at the beginning all tests look like this.
-		fmt.Fprintf(b, "  %s %-48s %5s  %s\n", p.style.mark(t.Outcome), t.Test, points, p.style.todo.Render(t.Message))
+		fmt.Fprintf(b, "  %s %-*s %5s  %s\n", p.style.mark(t.Outcome), p.names, t.Test, points,
+			p.style.todo.Render(shortHoles(t, p.room)))
 		if p.opts.Verbose {
 			fmt.Fprintf(b, "      %s %s\n", p.style.faint.Render("again: "), t.Replay)
 		}
 		return
 	}
-	fmt.Fprintf(b, "  %s %-48s %5s  %s\n", p.style.mark(t.Outcome), t.Test, points,
+	fmt.Fprintf(b, "  %s %-*s %5s  %s\n", p.style.mark(t.Outcome), p.names, t.Test, points,
 		p.style.faint.Render(fmt.Sprintf("%7s", shortTime(t.Duration))))
 	if t.Outcome == grade.Passed || t.Outcome == grade.NotRun {
 		return
@@ -274,4 +284,20 @@ func (p *Progress) printTest(b *strings.Builder, t grade.TestResult) {
 			faint("output:", path)
 		}
 	}
+}
+
+// shortHoles says which functions a test misses, in so many columns. The files stand below the results, in any case.
+func shortHoles(t grade.TestResult, columns int) string {
+	var names []string
+	for _, hole := range t.Holes {
+		name, _, _ := strings.Cut(hole, " in ")
+		names = append(names, name)
+	}
+	missing := strings.Join(names, ", ")
+	for _, text := range []string{t.Message, "not written yet: " + missing, "needs " + missing} {
+		if utf8.RuneCountInString(text) <= columns {
+			return text
+		}
+	}
+	return cut("needs "+missing, max(columns, leastTitle))
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"tinykv/labs/course"
 	"tinykv/labs/grade"
@@ -21,20 +22,20 @@ var shown = []course.Stage{{ID: "1a", Title: "The engine", Tests: []course.Test{
 	{Name: "TestBoom", Points: 1}, {Name: "TestNever", Points: 3}}}}
 
 const plainProgress = `1a  The engine
-  ✓ TestRight                                          5/5   0.12 s
-  ✗ TestWrong                                          0/4   0.12 s
+  ✓ TestRight   5/5   0.12 s
+  ✗ TestWrong   0/4   0.12 s
       got <nil> & 3
       want 4
       at labs/tests/1a/get_test.go:12
       replay: go run ./labs test 1a --run TestWrong --seed 7
       output: out/1a/TestWrong
-  ○ TestHole                                           0/2  not written yet: Engine.Write in kv/engine/badger/write.go
-  ✗ TestLate                                           0/1   0.12 s
+  ○ TestHole    0/2  not written yet: Engine.Write in kv/engine/badger/write.go
+  ✗ TestLate    0/1   0.12 s
       timed out: still running after 10s, so it was stopped
       again:  go run ./labs test 1a --run TestLate
       or:     go test -count=1 -run '^TestLate$' ./labs/tests/1a
       output: out/1a/TestLate
-  ✗ TestBoom                                           0/1   0.12 s
+  ✗ TestBoom    0/1   0.12 s
       crashed: panic: boom
       again:  go run ./labs test 1a --run TestBoom
       or:     go test -count=1 -run '^TestBoom$' ./labs/tests/1a
@@ -66,6 +67,36 @@ func TestProgressKeepsTheOrderOfTheCourse(t *testing.T) {
 	p.Finish(r)
 	if out.String() != plainProgress {
 		t.Errorf("shown:\n%s\nwant:\n%s", out.String(), plainProgress)
+	}
+}
+
+// TestProgressFitsItsTerminal writes to no terminal, which counts as one of 80 columns.
+func TestProgressFitsItsTerminal(t *testing.T) {
+	for want, holes := range map[string][]string{
+		"0/2  not written yet: walk in scan.go\n": {"walk in scan.go"},
+		"0/2  not written yet: walk\n":            {"walk in kv/engine/badger/scan.go"},
+		"0/2  needs iterator.walkBothWays\n":      {"iterator.walkBothWays in kv/engine/badger/scan.go"},
+		"0/2  needs iterator.walkBothWays, ite…\n":    {"iterator.walkBothWays in scan.go", "iterator.seek in scan.go"},
+	} {
+		test := grade.TestResult{
+			Stage: "1a", Test: "TestForgottenIteratorIsClosedInTime", MaxPoints: 2, Outcome: grade.NotWritten, Holes: holes,
+			Message: "not written yet: " + strings.Join(holes, ", "),
+		}
+		stage := course.Stage{ID: "1a", Tests: []course.Test{{Name: test.Test, Points: 2}}}
+		r := &grade.Report{Stages: []grade.StageResult{{Stage: stage, Unwritten: holes, Tests: []grade.TestResult{test}}}}
+		var out bytes.Buffer
+		report.NewProgress(&out, []course.Stage{stage}, nil, report.ProgressOptions{}).Finish(r)
+		if err := report.Summary(&out, r); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(out.String()) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+				t.Errorf("a line of %d columns: %s", n, line)
+			}
+		}
+		if !strings.Contains(out.String(), want) || !strings.Contains(out.String(), "○ "+holes[0]) {
+			t.Errorf("no row that ends in %q, or the list lacks %q:\n%s", want, holes[0], out.String())
+		}
 	}
 }
 

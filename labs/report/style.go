@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/lipgloss"
 	"golang.org/x/term"
@@ -48,6 +49,39 @@ func Columns(w io.Writer) int {
 		return plainColumns
 	}
 	return columns
+}
+
+// Wrap breaks a text into lines of at most so many columns, but no word.
+func Wrap(text string, columns int) []string {
+	lines := []string{""}
+	for word := range strings.FieldsSeq(text) {
+		last := &lines[len(lines)-1]
+		switch {
+		case *last == "":
+			*last = word
+		case utf8.RuneCountInString(*last)+1+utf8.RuneCountInString(word) <= columns:
+			*last += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+	return lines
+}
+
+// Note writes something that a person should know, as wide as w at most.
+func Note(w io.Writer, text string) error {
+	const mark, margin = "note: ", "      "
+	lines := Wrap(text, Columns(w)-len(margin))
+	_, err := fmt.Fprintln(w, newStyle(w).todo.Render(strings.TrimSpace(mark))+" "+strings.Join(lines, "\n"+margin))
+	return err
+}
+
+// cut shortens a text to so many columns.
+func cut(text string, columns int) string {
+	if runes := []rune(text); len(runes) > columns {
+		return strings.TrimRight(string(runes[:max(columns-1, 0)]), " ,:") + "…"
+	}
+	return text
 }
 
 // mark is the sign before a test: it is readable without colours.
