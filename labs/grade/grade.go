@@ -44,10 +44,9 @@ type StageResult struct {
 	Stage      course.Stage
 	Hidden     bool // from a pack that the learner does not see
 	Tests      []TestResult
-	Unwritten  []string      // holes of the stage that are as they were handed out, whether a test ran into them or not
-	BuildError string        // the compiler's messages, with files relative to the tree
-	Hang       string        // why the tests were given up that are NeverBegan: what was seen of the first
-	Duration   time.Duration // of building the stage's tests and of running them, each test's time summed up
+	Unwritten  []string // holes of the stage that are as they were handed out, whether a test ran into them or not
+	BuildError string   // the compiler's messages, with files relative to the tree
+	Hang       string   // why the tests were given up that are NeverBegan: what was seen of the first
 }
 
 // Report is the outcome of one run over some stages. Its order is that of the course, whatever order the tests ran in.
@@ -72,6 +71,16 @@ func (s StageResult) MaxPoints() int {
 	sum := 0
 	for _, t := range s.Tests {
 		sum += t.MaxPoints
+	}
+	return sum
+}
+
+// Duration is the sum of what the stage's tests took, each for itself, whatever ran at the same time. Building them is
+// not counted: it says more about the build cache than about the code.
+func (s StageResult) Duration() time.Duration {
+	sum := time.Duration(0)
+	for _, t := range s.Tests {
+		sum += t.Duration
 	}
 	return sum
 }

@@ -154,7 +154,7 @@ func supervise(ctx context.Context, cmd *exec.Cmd, e *execution, begun <-chan st
 	dead := make(chan error, 1)
 	go func() { dead <- cmd.Wait() }()
 	err := watch(ctx, cmd.Process, e, begun, dead)
-	e.duration = time.Since(start)
+	e.duration = time.Since(start).Round(time.Millisecond) // as it is kept, so that sums are the same everywhere
 	killGroup(cmd.Process)
 	if state := cmd.ProcessState; state != nil {
 		e.exit = state.ExitCode()

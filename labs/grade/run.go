@@ -132,7 +132,6 @@ type stageRun struct {
 	tests     []course.Test // those that Only selects
 	binary    *binary
 	buildErr  string
-	buildTime time.Duration
 	changes   overlay.Files
 	note      string // what the person must know about how it was built
 	unwritten []string
@@ -162,7 +161,6 @@ func (r *runner) build(ctx context.Context) error {
 			continue
 		}
 		r.observe(Event{Stage: s.ID, Building: true})
-		start := time.Now()
 		binary, buildErr, err := r.compile(ctx, s, filepath.Join(r.scratch, fmt.Sprintf("stage%d.test", i)))
 		if ctx.Err() != nil {
 			continue // interrupted: nothing is known of it
@@ -170,7 +168,7 @@ func (r *runner) build(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.binary, s.buildErr, s.buildTime = binary, buildErr, time.Since(start)
+		s.binary, s.buildErr = binary, buildErr
 		r.observe(Event{Stage: s.ID, Built: true, Err: buildErr})
 	}
 	return nil
@@ -384,7 +382,7 @@ func (r *runner) report() *Report {
 			continue
 		}
 		sr := StageResult{Stage: s.Stage, Hidden: r.opts.Hidden(s.ID), BuildError: s.buildErr, Hang: s.hang,
-			Duration: s.buildTime, Unwritten: s.unwritten}
+			Unwritten: s.unwritten}
 		for i, t := range s.tests {
 			result := s.results[i]
 			if result.Outcome == "" {
@@ -392,7 +390,6 @@ func (r *runner) report() *Report {
 				result = r.result(s, t, v, execution{})
 				report.Interrupted = true
 			}
-			sr.Duration += result.Duration
 			sr.Tests = append(sr.Tests, result)
 		}
 		if s.note != "" {

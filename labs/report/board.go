@@ -33,7 +33,7 @@ func Lines(r *grade.Report) []Line {
 	for _, s := range r.Stages {
 		lines = append(lines, Line{
 			Stage: s.Stage.ID, Title: s.Stage.Title, Points: s.Points(), MaxPoints: s.MaxPoints(),
-			Passed: s.PassedTests(), Tests: len(s.Tests), Duration: s.Duration, State: state(s),
+			Passed: s.PassedTests(), Tests: len(s.Tests), Duration: s.Duration(), State: state(s),
 		})
 	}
 	return lines
@@ -47,7 +47,7 @@ func state(s grade.StageResult) string {
 	switch {
 	case s.Passed():
 		return "passed"
-	case s.BuildError != "":
+	case outcomes[grade.NotBuilt] == len(s.Tests) && len(s.Tests) > 0:
 		return "does not compile"
 	case len(s.Tests) == 0:
 		return "no tests"

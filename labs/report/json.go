@@ -68,7 +68,7 @@ func JSON(w io.Writer, r *grade.Report) error {
 		stage := jsonStage{
 			ID: s.Stage.ID, Title: s.Stage.Title, Hidden: s.Hidden, Points: s.Points(), MaxPoints: s.MaxPoints(),
 			Passed: s.Passed(), Unwritten: s.Unwritten, BuildError: s.BuildError, Hang: s.Hang,
-			Seconds: seconds(s.Duration), Tests: []jsonTest{},
+			Seconds: seconds(s.Duration()), Tests: []jsonTest{},
 		}
 		for _, t := range s.Tests {
 			stage.Tests = append(stage.Tests, jsonTest{

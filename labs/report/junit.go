@@ -60,7 +60,7 @@ func JUnit(w io.Writer, r *grade.Report) error {
 	out := junitSuites{Time: junitSeconds(seconds(r.Duration))}
 	for _, s := range r.Stages {
 		suite := junitSuite{
-			Name: s.Stage.ID, Time: junitSeconds(seconds(s.Duration)), Properties: junitPoints(s.Points(), s.MaxPoints()),
+			Name: s.Stage.ID, Time: junitSeconds(seconds(s.Duration())), Properties: junitPoints(s.Points(), s.MaxPoints()),
 		}
 		for _, t := range s.Tests {
 			c := junitCase{

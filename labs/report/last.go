@@ -120,16 +120,13 @@ func (l *Last) Lines(stages []course.Stage, sources func(course.Stage) string) [
 			}
 			known++
 			stale = stale || r.Sources != now
-			if r.Outcome == grade.NotBuilt {
-				result.BuildError = "the last time"
-			}
 			if r.Outcome == grade.Passed {
 				line.Points += t.Points // the table's, should it have changed since
 			}
-			line.Duration += time.Duration(r.Seconds * float64(time.Second))
-			result.Tests = append(result.Tests, grade.TestResult{Outcome: r.Outcome})
+			took := time.Duration(r.Seconds * float64(time.Second)).Round(time.Microsecond)
+			result.Tests = append(result.Tests, grade.TestResult{Outcome: r.Outcome, Duration: took})
 		}
-		line.Passed, line.State = result.PassedTests(), state(result)
+		line.Passed, line.State, line.Duration = result.PassedTests(), state(result), result.Duration()
 		switch {
 		case known == 0:
 			line.State = "not run yet"

@@ -73,10 +73,10 @@ func TestProgressKeepsTheOrderOfTheCourse(t *testing.T) {
 // TestProgressFitsItsTerminal writes to no terminal, which counts as one of 80 columns.
 func TestProgressFitsItsTerminal(t *testing.T) {
 	for want, holes := range map[string][]string{
-		"0/2  not written yet: walk in scan.go\n": {"walk in scan.go"},
-		"0/2  not written yet: walk\n":            {"walk in kv/engine/badger/scan.go"},
-		"0/2  needs iterator.walkBothWays\n":      {"iterator.walkBothWays in kv/engine/badger/scan.go"},
-		"0/2  needs iterator.walkBothWays, ite…\n":    {"iterator.walkBothWays in scan.go", "iterator.seek in scan.go"},
+		"0/2  not written yet: walk in scan.go\n":  {"walk in scan.go"},
+		"0/2  not written yet: walk\n":             {"walk in kv/engine/badger/scan.go"},
+		"0/2  needs iterator.walkBothWays\n":       {"iterator.walkBothWays in kv/engine/badger/scan.go"},
+		"0/2  needs iterator.walkBothWays, ite…\n": {"iterator.walkBothWays in scan.go", "iterator.seek in scan.go"},
 	} {
 		test := grade.TestResult{
 			Stage: "1a", Test: "TestForgottenIteratorIsClosedInTime", MaxPoints: 2, Outcome: grade.NotWritten, Holes: holes,
@@ -181,6 +181,34 @@ func TestSummaryTellsWhatIsNotWritten(t *testing.T) {
 	}
 	if strings.Contains(out.String(), "\x1b") {
 		t.Error("the summary has colours although it is not written to a terminal")
+	}
+}
+
+func TestTheBoardOfARunAndWhatIsRememberedShowTheSame(t *testing.T) {
+	r := sample()
+	root := t.TempDir()
+	last, err := report.ReadLast(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage := r.Stages[0].Stage
+	for i := range r.Stages[0].Tests {
+		test := &r.Stages[0].Tests[i]
+		test.Duration = time.Duration(i*i) * 7 * time.Millisecond
+		test.Outcome = []grade.Outcome{grade.Passed, grade.NotBuilt, grade.Failed}[i%3]
+		test.Points = (3 - i%3) / 3 * test.MaxPoints
+		stage.Tests = append(stage.Tests, course.Test{Name: test.Test, Points: test.MaxPoints})
+	}
+	last.Add(r, nil, time.Unix(1, 0))
+	if err := last.Write(root); err != nil {
+		t.Fatal(err)
+	}
+	if last, err = report.ReadLast(root); err != nil {
+		t.Fatal(err)
+	}
+	now, then := report.Lines(r)[0], last.Lines([]course.Stage{stage}, func(course.Stage) string { return "" })[0]
+	if now != then || now.Duration == 0 {
+		t.Errorf("the run: %+v\nremembered: %+v", now, then)
 	}
 }
 
