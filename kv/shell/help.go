@@ -16,11 +16,11 @@ func shellCommands() []command {
 	}
 }
 
-func runHelp(_ context.Context, _ *Shell, in input) (result, error) {
+func runHelp(_ context.Context, s *Shell, in input) (result, error) {
 	if len(in.args) == 0 {
-		return message{helpAll()}, nil
+		return message{s.table.help()}, nil
 	}
-	c, err := find(string(in.args[0]))
+	c, err := s.table.find(string(in.args[0]))
 	if err != nil {
 		return nil, err
 	}
@@ -30,9 +30,9 @@ func runHelp(_ context.Context, _ *Shell, in input) (result, error) {
 // helpColumn is as wide as the first column of help may be, so that all of it fits a terminal of 80 columns.
 const helpColumn = 26
 
-func helpAll() string {
+func (all table) help() string {
 	var rows [][]string
-	for _, c := range commands() {
+	for _, c := range all {
 		short := c.short
 		if len(c.aliases) > 0 {
 			short += " (also: " + strings.Join(c.aliases, ", ") + ")"

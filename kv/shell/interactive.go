@@ -95,7 +95,7 @@ type completer struct{ shell *Shell }
 
 // Do implements readline.AutoCompleter.
 func (c completer) Do(line []rune, pos int) (suffixes [][]rune, shared int) {
-	candidates, typed := complete(string(line[:pos]))
+	candidates, typed := c.shell.table.complete(string(line[:pos]))
 	for _, word := range candidates {
 		suffixes = append(suffixes, []rune(strings.TrimPrefix(word, typed)+" "))
 	}
@@ -103,7 +103,7 @@ func (c completer) Do(line []rune, pos int) (suffixes [][]rune, shared int) {
 }
 
 // complete returns the words that the last word of line can become, and that word.
-func complete(line string) (candidates []string, typed string) {
+func (all table) complete(line string) (candidates []string, typed string) {
 	fields := strings.Fields(line)
 	if len(fields) > 0 && !strings.HasSuffix(line, " ") {
 		typed = fields[len(fields)-1]
@@ -111,11 +111,11 @@ func complete(line string) (candidates []string, typed string) {
 	}
 	switch {
 	case len(fields) == 0 || len(fields) == 1 && fields[0] == "help":
-		for _, c := range commands() {
+		for _, c := range all {
 			candidates = append(candidates, c.name)
 		}
 	default:
-		c, err := find(fields[0])
+		c, err := all.find(fields[0])
 		switch {
 		case err != nil:
 			return nil, typed

@@ -44,6 +44,9 @@ type Cluster interface {
 type Options struct {
 	KV      func(cf string) KV // the raw API on a column family
 	Cluster Cluster
+	// Processes, if there are any, can be killed, paused, cut off and more by commands of their own.
+	Processes Processes
+
 	Out     io.Writer     // results
 	Err     io.Writer     // errors
 	JSON    bool          // results as one line of JSON each
@@ -52,12 +55,13 @@ type Options struct {
 
 // Shell runs commands. It is used by one goroutine.
 type Shell struct {
-	opts Options
-	cf   string // the column family commands work on; "" is default
+	opts  Options
+	table table
+	cf    string // the column family commands work on; "" is default
 }
 
 // New returns a Shell.
-func New(opts Options) *Shell { return &Shell{opts: opts} }
+func New(opts Options) *Shell { return &Shell{opts: opts, table: newTable(opts.Processes)} }
 
 // errQuit is returned by the command that ends the shell.
 var errQuit = errors.New("quit")
@@ -68,7 +72,7 @@ func (s *Shell) Run(ctx context.Context, words []Word) error {
 	if len(words) == 0 {
 		return nil
 	}
-	c, err := find(words[0].Text)
+	c, err := s.table.find(words[0].Text)
 	if err != nil {
 		return err
 	}

@@ -52,9 +52,17 @@ func (in input) has(flag string) bool {
 	return ok
 }
 
-// commands is the table, in the order help shows it.
-func commands() []command {
-	return slices.Concat(dataCommands(), clusterCommands(), shellCommands())
+// table is all commands of a shell, in the order help shows them.
+type table []command
+
+// newTable makes the table of a shell. One that has no processes to play with has no commands for that.
+func newTable(processes Processes) table {
+	cluster := clusterCommands()
+	if processes == nil {
+		return slices.Concat(dataCommands(), cluster, shellCommands())
+	}
+	cluster = slices.DeleteFunc(cluster, func(c command) bool { return c.name == "status" }) // there is a better one
+	return slices.Concat(dataCommands(), processCommands(processes), cluster, shellCommands())
 }
 
 // usage is the line that shows how a command is typed.
@@ -97,14 +105,13 @@ func (f flag) usage() string {
 }
 
 // find returns the command of a name, or an error that suggests the nearest.
-func find(name string) (command, error) {
-	all := commands()
+func (all table) find(name string) (command, error) {
 	for _, c := range all {
 		if c.name == name || slices.Contains(c.aliases, name) {
 			return c, nil
 		}
 	}
-	if near, ok := nearest(name, all); ok {
+	if near, ok := all.nearest(name); ok {
 		return command{}, fmt.Errorf("unknown command %s: did you mean %s? (help lists all)", brief([]byte(name)), near)
 	}
 	return command{}, fmt.Errorf("unknown command %s: help lists all", brief([]byte(name)))
@@ -156,7 +163,7 @@ func (c command) count() string {
 }
 
 // nearest finds the name that was probably meant: the fewest letters away, and not more than a third of them.
-func nearest(name string, all []command) (string, bool) {
+func (all table) nearest(name string) (string, bool) {
 	names := []string{}
 	for _, c := range all {
 		names = append(append(names, c.name), c.aliases...)

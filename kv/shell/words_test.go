@@ -103,11 +103,11 @@ func FuzzNoLinePanics(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, line string) {
 		words, err := ParseWords(line)
 		if err == nil && len(words) > 0 {
-			if c, err := find(words[0].Text); err == nil {
+			if c, err := newTable(nil).find(words[0].Text); err == nil {
 				_, _ = c.parse(words[1:])
 			}
 		}
-		complete(line)
+		newTable(nil).complete(line)
 	})
 }
 
@@ -117,7 +117,7 @@ func TestMisspeltCommandsAreSuggested(t *testing.T) {
 		"hlep": "help",
 		"exti": "exit", "xyzzy": "", "": "", "checksums": "checksum",
 	} {
-		_, err := find(typed)
+		_, err := newTable(nil).find(typed)
 		suggests := err != nil && strings.Contains(err.Error(), fmt.Sprintf("did you mean %s?", want))
 		if err == nil || (want != "") != strings.Contains(err.Error(), "did you mean") || want != "" && !suggests {
 			t.Errorf("%q: %v, want %q", typed, err, want)
@@ -141,7 +141,7 @@ func TestCompletionKnowsCommandsAndTheirFlags(t *testing.T) {
 		"cf l":               "lock",
 		"cf lock ":           "",
 	} {
-		candidates, _ := complete(line)
+		candidates, _ := newTable(nil).complete(line)
 		if got := strings.Join(candidates, " "); got != want {
 			t.Errorf("%q: %s, want %s", line, got, want)
 		}
