@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +17,7 @@ import (
 
 	"tinykv/labs/course"
 	"tinykv/labs/grade"
+	"tinykv/labs/jsonfile"
 	"tinykv/labs/mutant"
 	"tinykv/labs/workspace"
 )
@@ -166,10 +166,7 @@ const killersFile = ".labs/killers.json"
 
 func readKillers(root string) killers {
 	k := killers{}
-	if data, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(killersFile))); err == nil {
-		json.Unmarshal(data, &k)
-	}
-	if k == nil {
+	if _, err := jsonfile.Read(filepath.Join(root, filepath.FromSlash(killersFile)), &k); err != nil || k == nil {
 		return killers{}
 	}
 	return k
@@ -184,8 +181,5 @@ func (k killers) note(r mutant.Result) {
 }
 
 func (k killers) write(root string) {
-	path := filepath.Join(root, filepath.FromSlash(killersFile))
-	if data, err := json.Marshal(k); err == nil && os.MkdirAll(filepath.Dir(path), 0o755) == nil {
-		os.WriteFile(path, data, 0o644)
-	}
+	_ = jsonfile.Write(filepath.Join(root, filepath.FromSlash(killersFile)), k)
 }

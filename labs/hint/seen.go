@@ -3,12 +3,10 @@
 package hint
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
+
+	"tinykv/labs/jsonfile"
 )
 
 // SeenFile is where it is kept, relative to the root of the tree.
@@ -20,14 +18,7 @@ type Seen map[string]int
 // ReadSeen reads what was seen. No file is nothing seen; a damaged one is an error that says to remove it.
 func ReadSeen(root string) (Seen, error) {
 	seen := Seen{}
-	data, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(SeenFile)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return seen, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(data, &seen)
-	}
-	if err != nil {
+	if _, err := jsonfile.Read(filepath.Join(root, filepath.FromSlash(SeenFile)), &seen); err != nil {
 		return nil, fmt.Errorf("read which hints were shown: %w: remove %s", err, SeenFile)
 	}
 	if seen == nil {
@@ -39,18 +30,7 @@ func ReadSeen(root string) (Seen, error) {
 // Show records that a tier was shown and stores it.
 func (s Seen) Show(root, id string, tier int) error {
 	s[id] = max(s[id], tier)
-	path := filepath.Join(root, filepath.FromSlash(SeenFile))
-	data, err := json.MarshalIndent(s, "", "  ")
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(path), 0o755)
-	}
-	if err == nil {
-		err = os.WriteFile(path+".new", append(data, '\n'), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	if err != nil {
+	if err := jsonfile.Write(filepath.Join(root, filepath.FromSlash(SeenFile)), s); err != nil {
 		return fmt.Errorf("record that hint %s was shown: %w", id, err)
 	}
 	return nil

@@ -7,16 +7,13 @@
 package report
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
 	"tinykv/labs/course"
 	"tinykv/labs/grade"
+	"tinykv/labs/jsonfile"
 )
 
 // LastFile is where results are kept, relative to the root of the tree.
@@ -44,13 +41,7 @@ type LastTest struct {
 // understood is an error that says to remove it; nothing but the memory of past runs is lost by that.
 func ReadLast(root string) (*Last, error) {
 	last := &Last{Format: lastFormat, Tests: map[string]map[string]LastTest{}}
-	data, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(LastFile)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return last, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(data, last)
-	}
+	_, err := jsonfile.Read(filepath.Join(root, filepath.FromSlash(LastFile)), last)
 	if err == nil && last.Format != lastFormat {
 		err = fmt.Errorf("it has format %d", last.Format)
 	}
@@ -82,18 +73,7 @@ func (l *Last) Add(r *grade.Report, sources map[string]string, now time.Time) {
 
 // Write stores the results in the tree at root: all of them or, if it fails, the older ones.
 func (l *Last) Write(root string) error {
-	path := filepath.Join(root, filepath.FromSlash(LastFile))
-	data, err := json.MarshalIndent(l, "", "  ")
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(path), 0o755)
-	}
-	if err == nil {
-		err = os.WriteFile(path+".new", append(data, '\n'), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	if err != nil {
+	if err := jsonfile.Write(filepath.Join(root, filepath.FromSlash(LastFile)), l); err != nil {
 		return fmt.Errorf("keep the results in %s: %w", LastFile, err)
 	}
 	return nil
