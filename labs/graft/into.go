@@ -13,30 +13,14 @@ import (
 
 	"tinykv/labs/decl"
 	"tinykv/labs/overlay"
-	"tinykv/labs/starter"
 )
 
 // Into returns the learner's files as they are once the functions of the taken stages, and their helpers, are the
 // reference's. Files that do not change are not among them. The notes are those of Over.
 func Into(learner overlay.Files, c Course) (changes overlay.Files, notes []string, err error) {
-	changes = overlay.Files{}
-	for _, dir := range starter.Dirs(starter.Holes(c.Take)) {
-		ref, mine, standIn, more, ok, err := packages(dir, learner, c)
-		notes = append(notes, more...)
-		if err != nil {
-			return nil, nil, err
-		}
-		changes = standIn.Over(changes)
-		if !ok {
-			continue
-		}
-		p, err := newPlan(ref, mine, c)
-		if err != nil {
-			return nil, nil, err
-		}
-		if err := p.into(changes); err != nil {
-			return nil, nil, err
-		}
+	changes, notes, err = eachPackage(learner, c, (*plan).into)
+	if err != nil {
+		return nil, nil, err
 	}
 	for name, content := range changes {
 		if bytes.Equal(content, learner[name]) && learner.Has(name) {

@@ -20,6 +20,13 @@ import (
 // reference's. The notes say, a line each, where the learner's files are not as they should be. An error is about
 // the course, not the learner.
 func Over(learner overlay.Files, c Course) (changes overlay.Files, notes []string, err error) {
+	return eachPackage(learner, c, (*plan).over)
+}
+
+// eachPackage collects what apply adds to the changes, package by package.
+func eachPackage(learner overlay.Files, c Course, apply func(*plan, overlay.Files) error) (
+	changes overlay.Files, notes []string, err error,
+) {
 	changes = overlay.Files{}
 	for _, dir := range starter.Dirs(starter.Holes(c.Take)) {
 		if c.Only != nil && !c.Only(dir) {
@@ -38,7 +45,7 @@ func Over(learner overlay.Files, c Course) (changes overlay.Files, notes []strin
 		if err != nil {
 			return nil, nil, err
 		}
-		if err := p.over(changes); err != nil {
+		if err := apply(p, changes); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -25,7 +25,7 @@ type Course struct {
 	Reference overlay.Files
 	Hollow    []course.Stage        // the stages that the learner's tree has, or had, holes of
 	Take      []course.Stage        // those of them whose functions come from the reference
-	Only      func(dir string) bool // for Over: only in these packages; nil: in all
+	Only      func(dir string) bool // only in these packages; nil: in all
 }
 
 // keep returns the stages that stay the learner's.
