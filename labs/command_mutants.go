@@ -19,7 +19,6 @@ import (
 	"tinykv/labs/grade"
 	"tinykv/labs/jsonfile"
 	"tinykv/labs/mutant"
-	"tinykv/labs/workspace"
 )
 
 func init() {
@@ -42,11 +41,7 @@ func corpusCommand(name string, kind mutant.Kind, short, long string) *cobra.Com
 	command := &cobra.Command{
 		Use: name + " [STAGE...]", Short: short, Long: long,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			stages, err := course.Select(args...)
-			if err != nil {
-				return err
-			}
-			here, err := workspace.Find(".")
+			here, stages, err := hereAnd(args)
 			if err != nil {
 				return err
 			}

@@ -10,7 +10,6 @@ import (
 
 	"tinykv/labs/course"
 	"tinykv/labs/proof"
-	"tinykv/labs/workspace"
 )
 
 func init() { register(proofCommand()) }
@@ -23,11 +22,7 @@ func proofCommand() *cobra.Command {
 		Long: `Prove the course: every starter compiles and fails where it should and nowhere else, the reference passes, and
 the handouts tell the truth.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			stages, err := course.Select(args...)
-			if err != nil {
-				return err
-			}
-			here, err := workspace.Find(".")
+			here, stages, err := hereAnd(args)
 			if err != nil {
 				return err
 			}

@@ -53,11 +53,7 @@ known till then is told. The exit status is 0 only if everything that was asked 
 			"  labs soak 2ab --run TestClusterKeepsItsLog --first 10001 --seeds 10000",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			stages, err := course.Select(args...)
-			if err != nil {
-				return err
-			}
-			here, err := workspace.Find(".")
+			here, stages, err := hereAnd(args)
 			if err != nil {
 				return err
 			}

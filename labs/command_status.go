@@ -28,11 +28,7 @@ A stage is marked "edited since" if one of the Go files that its tests are built
 what it was, and "from the reference" if it is not yours to write: the workspace begins after it, or
 you caught up with it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			stages, err := course.Select(args...)
-			if err != nil {
-				return err
-			}
-			here, err := workspace.Find(".")
+			here, stages, err := hereAnd(args)
 			if err != nil {
 				return err
 			}

@@ -27,11 +27,7 @@ func init() {
 failed the last time run first. A run that a save makes stale is stopped. End it with ctrl-C.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			stages, err := course.Select(args...)
-			if err != nil {
-				return err
-			}
-			here, err := workspace.Find(".")
+			here, stages, err := hereAnd(args)
 			if err != nil {
 				return err
 			}

@@ -107,6 +107,16 @@ func firstError(errs ...error) error {
 	return nil
 }
 
+// hereAnd returns the tree that one stands in, and the stages that words name; without words all.
+func hereAnd(words []string) (*workspace.Space, []course.Stage, error) {
+	stages, err := course.Select(words...)
+	if err != nil {
+		return nil, nil, err
+	}
+	here, err := workspace.Find(".")
+	return here, stages, err
+}
+
 // isTerminal says whether a person is likely to look at what is written to w as it is written.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
