@@ -80,8 +80,7 @@ func tellCaughtUp(cmd *cobra.Command, here *workspace.Space) error {
 	for _, s := range taken {
 		fmt.Fprint(out, " ", s.ID)
 	}
-	fmt.Fprintf(out, ". Your files are untouched; labs catchup --off ends it.\n"+
-		"It is recorded in .labs/workspace.json, which git tracks: commit it, and clones of the workspace know it too.\n")
+	fmt.Fprint(out, ".\nYour files are untouched; labs catchup --off ends it. Git does not see it.\n")
 	return nil
 }
 

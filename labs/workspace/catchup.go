@@ -11,11 +11,13 @@ import (
 
 	"tinykv/labs/course"
 	"tinykv/labs/graft"
+	"tinykv/labs/jsonfile"
 	"tinykv/labs/overlay"
 	"tinykv/labs/starter"
 )
 
-// SetCatchUp records that the stages before the given one come from the reference from now on; "" ends it.
+// SetCatchUp records that the stages before the given one come from the reference from now on; "" ends it. Git does not
+// see the record: nothing of the learner's work changes.
 func (s *Space) SetCatchUp(stage string) error {
 	if !s.Learner {
 		return ErrNotAWorkspace
@@ -23,12 +25,17 @@ func (s *Space) SetCatchUp(stage string) error {
 	if stage != "" && len(course.From(s.stages, stage)) == 0 {
 		return fmt.Errorf("catch up: there is no stage %q", stage)
 	}
-	before := s.CatchUp
-	s.CatchUp = stage
-	if err := s.save(); err != nil {
-		s.CatchUp = before
-		return err
+	path := filepath.Join(s.Root, catchUpFile)
+	var err error
+	if stage == "" {
+		err = os.RemoveAll(path) // no error if it is not there
+	} else {
+		err = jsonfile.Write(path, catchUp{format, stage})
 	}
+	if err != nil {
+		return fmt.Errorf("record in the workspace: %w", err)
+	}
+	s.CatchUp = stage
 	return nil
 }
 

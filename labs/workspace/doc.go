@@ -4,7 +4,8 @@
 //	clone of TinyKV                      a learner's workspace
 //	  the reference        ──Create──>     the starter: the reference with holes, handouts and graded tests
 //	  labs/mutants                         Makefile, README.md for a learner
-//	                                       .labs/workspace.json      from which stage on it has holes; catching up
+//	                                       .labs/workspace.json      from which stage on it has holes
+//	                                       .labs/catchup.json        up to which the reference's are used; not in git
 //	                                       .labs/reference.tar.gz    the reference, for solution, catchup and proof
 //	                                       .git                      one commit: git diff shows the learner's work
 //

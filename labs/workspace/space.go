@@ -3,15 +3,13 @@
 package workspace
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
 	"tinykv/labs/course"
+	"tinykv/labs/jsonfile"
 	"tinykv/labs/overlay"
 	"tinykv/labs/starter"
 )
@@ -20,12 +18,13 @@ import (
 const (
 	Dir           = ".labs"
 	recordFile    = ".labs/workspace.json"
+	catchUpFile   = ".labs/catchup.json"
 	referenceFile = ".labs/reference.tar.gz"
 	backupDir     = ".labs/backup"
 	overlayDir    = ".labs/overlay"
 )
 
-// format is the version of workspace.json and of the archive.
+// format is the version of workspace.json, of catchup.json and of the archive.
 const format = 1
 
 // Space is a tree that labs works in: a learner's workspace, or the reference itself.
@@ -39,11 +38,16 @@ type Space struct {
 	reference overlay.Files // once read
 }
 
-// record is workspace.json.
+// record is workspace.json, which git tracks: what a workspace is, in every clone.
 type record struct {
-	Format  int    `json:"format"`
-	From    string `json:"from"`
-	CatchUp string `json:"catchUp,omitempty"`
+	Format int    `json:"format"`
+	From   string `json:"from"`
+}
+
+// catchUp is catchup.json, which git ignores: how one person works in one clone.
+type catchUp struct {
+	Format int    `json:"format"`
+	Before string `json:"before"` // the stages before this one come from the reference
 }
 
 // Find returns the space that dir is in. It is an error if neither dir nor a directory above it is one.
@@ -69,48 +73,36 @@ func FindFor(dir string, stages []course.Stage) (*Space, error) {
 	}
 }
 
-// open reads the record of the space at root.
+// open reads what is recorded of the space at root.
 func open(root string, stages []course.Stage) (*Space, error) {
-	text, err := os.ReadFile(filepath.Join(root, recordFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return &Space{Root: root, stages: stages}, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the workspace: %w", err)
-	}
 	var r record
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	if err := decoder.Decode(&r); err != nil {
+	found, err := jsonfile.Read(filepath.Join(root, recordFile), &r)
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("read the workspace: %s is damaged (%w): git checkout %s puts it back",
 			recordFile, err, recordFile)
+	case !found:
+		return &Space{Root: root, stages: stages}, nil
 	}
-	if r.Format > format {
-		return nil, fmt.Errorf("read the workspace: %s has format %d, this labs knows %d: use the workspace's own labs",
-			recordFile, r.Format, format)
+	var c catchUp
+	if _, err := jsonfile.Read(filepath.Join(root, catchUpFile), &c); err != nil {
+		return nil, fmt.Errorf("read the workspace: %s is damaged (%w): remove it, and catch up again", catchUpFile, err)
 	}
-	for _, id := range []string{r.From, r.CatchUp} {
-		if id != "" && len(course.From(stages, id)) == 0 {
+	for _, read := range []struct {
+		file   string
+		format int
+		stage  string
+	}{{recordFile, r.Format, r.From}, {catchUpFile, c.Format, c.Before}} {
+		if read.format > format {
+			return nil, fmt.Errorf("read the workspace: %s has format %d, this labs knows %d: use the workspace's own labs",
+				read.file, read.format, format)
+		}
+		if read.stage != "" && len(course.From(stages, read.stage)) == 0 {
 			return nil, fmt.Errorf("read the workspace: %s names stage %q, which the course does not have",
-				recordFile, id)
+				read.file, read.stage)
 		}
 	}
-	return &Space{Root: root, Learner: true, From: r.From, CatchUp: r.CatchUp, stages: stages}, nil
-}
-
-// save writes the record, whole or not at all.
-func (s *Space) save() error {
-	text, err := json.MarshalIndent(record{format, s.From, s.CatchUp}, "", "  ")
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(s.Root, recordFile)
-	if err := os.WriteFile(path+".new", append(text, '\n'), 0o644); err != nil {
-		return fmt.Errorf("record in the workspace: %w", err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return fmt.Errorf("record in the workspace: %w", err)
-	}
-	return nil
+	return &Space{Root: root, Learner: true, From: r.From, CatchUp: c.Before, stages: stages}, nil
 }
 
 // Reference returns the reference tree. It is read once; treat it as immutable.

@@ -369,6 +369,9 @@ func TestCatchingUpTakesEarlierStagesOnly(t *testing.T) {
 	if after, _ := overlay.Read(w.Root); len(after.Changes(before)) > 0 {
 		t.Errorf("files were touched: %v", after.Changes(before).Paths())
 	}
+	if status := git(t, w.Root, "status", "--porcelain"); status != "" {
+		t.Errorf("git sees changes: %s", status)
+	}
 	if err := w.SetCatchUp("9z"); err == nil || w.CatchUp != "2a" {
 		t.Errorf("caught up to a stage that there is not: %v", err)
 	}
@@ -377,6 +380,9 @@ func TestCatchingUpTakesEarlierStagesOnly(t *testing.T) {
 	}
 	if changes, _, _ := w.CatchUpOverlay("2a"); len(changes) > 0 {
 		t.Error("it did not end")
+	}
+	if w = find(t, w.Root); w.CatchUp != "" {
+		t.Error("that it ended was not recorded")
 	}
 }
 
