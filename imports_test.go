@@ -47,6 +47,7 @@ var directions = map[string][]string{
 
 	"kv/raw":        {"kv/engine", "kv/region"},
 	"kv/command":    {"kv/engine", "kv/region"},
+	"kv/raftlog":    {"kv/engine", "raft"},
 	"kv/standalone": {"kv/engine", "kv/region/...", "proto/..."},
 	"kv/server":     {"kv/engine", "kv/region/...", "kv/raw", "kv/latch", "proto/..."},
 	"kv/client":     {"kv/region/...", "scheduler/client", "proto/..."},
