@@ -1,0 +1,133 @@
+// Log compaction: when the log is cut, how far, and what must be durable first.
+//
+//	leader    the log is too long ──► proposes CompactLog{Index, Term}
+//	every     applies it: target = Index                     (nothing is removed yet)
+//	replica   has the data store synced: durable = applied   (SyncData, DataSynced)
+//	          cuts the log at min(target, durable)
+//
+// The log is the redo log of the data store, whose writes are not synced one by one. So an entry may go only when what it
+// did is durable there (R6): otherwise a crash would take the data back to before the entry, and nothing could bring it
+// forth again.
+
+package replica
+
+import (
+	"tinykv/kv/command"
+	"tinykv/kv/raftlog"
+	"tinykv/raft"
+)
+
+// compaction is what a replica knows of the length of its log.
+type compaction struct {
+	kept     raftlog.Position // the entry before the first that is kept
+	bytes    uint64           // an estimate of what is kept; after a restart, of what came since
+	target   uint64           // the log may be cut up to here
+	durable  uint64           // the applied index that the data store is known to have made durable
+	proposed uint64           // index of the leader's CompactLog that is not applied yet; 0: there is none
+}
+
+// entryOverheadBytes is what an entry costs in the log beside its data.
+const entryOverheadBytes = 32
+
+// appended counts what is added to the log. What it replaces is not taken off: it is an estimate.
+func (c *compaction) appended(entries []raft.Entry) {
+	for i := range entries {
+		c.bytes += uint64(len(entries[i].Data)) + entryOverheadBytes
+	}
+}
+
+// allow notes that the entry at index own allows the log to be cut up to position p. An older one than what was allowed
+// before does nothing; one that allows more than what is before it comes from no correct leader.
+func (c *compaction) allow(p raftlog.Position, own uint64) {
+	if p.Index > c.target && p.Index < own {
+		c.target = p.Index
+	}
+	if own >= c.proposed {
+		c.proposed = 0
+	}
+}
+
+// tickCompaction proposes to compact the log if this peer leads and that is worth it, and the last such proposal is applied.
+// If raft drops the proposal, a later tick tries again.
+func (r *Replica) tickCompaction() {
+	if !r.node.IsLeader() || r.installing() || r.compact.proposed > 0 || !r.tooLong() {
+		return
+	}
+	index := r.compactUpTo()
+	if index <= r.compact.kept.Index {
+		return
+	}
+	term, err := r.node.TermOf(index)
+	if err != nil {
+		return // raft asks again, and reports it
+	}
+	data, err := command.Encode(command.CompactLog{Index: index, Term: term})
+	if err == nil && r.node.Propose(data) == nil {
+		r.compact.proposed = r.node.LastIndex()
+	}
+}
+
+// tooLong tells whether the applied part of the log exceeds what is kept for followers that were away for a short time.
+func (r *Replica) tooLong() bool {
+	limits := &r.cfg.Limits
+	return r.applied.Index-r.compact.kept.Index > limits.CompactEntries || r.compact.bytes > limits.CompactBytes
+}
+
+// compactUpTo is the index up to which the leader's log is not needed: applied here, and either in the log of every other
+// member or in the snapshot that is on its way to it. A member that lags further behind than the limits allow, in entries
+// or in bytes, is passed over: it will need a snapshot. If what would be gained is less than an eighth of the log, it is
+// left as it is (0): each compaction is an entry of its own.
+func (r *Replica) compactUpTo() uint64 {
+	status := r.node.Status()
+	last := status.LastIndex
+	upTo := r.applied.Index
+	for i := range status.Progress {
+		p := &status.Progress[i]
+		has := max(p.Match, p.Snapshot)
+		if p.ID != r.peer.ID && !r.lagsTooFar(last-min(has, last)) {
+			upTo = min(upTo, has)
+		}
+	}
+	if upTo <= r.compact.kept.Index || 8*(upTo-r.compact.kept.Index) < last-r.compact.kept.Index {
+		return 0
+	}
+	return upTo
+}
+
+// lagsTooFar tells whether a member that lacks so many entries of the end of the log must not hold up compaction. The bytes
+// are estimated by the average entry.
+func (r *Replica) lagsTooFar(entries uint64) bool {
+	kept := max(1, r.node.LastIndex()-r.compact.kept.Index)
+	return entries > r.cfg.Limits.MaxLagEntries ||
+		float64(r.compact.bytes)*float64(entries)/float64(kept) > float64(r.cfg.Limits.MaxLagBytes)
+}
+
+// WantsDurable reports whether the log could be cut further if the data store were synced, and the applied index that
+// would be durable then.
+func (r *Replica) WantsDurable() (applied uint64, wants bool) {
+	return r.applied.Index, !r.installing() && min(r.compact.target, r.applied.Index) > r.compact.durable
+}
+
+// DataDurable says that everything applied up to an index is durable in the data store.
+func (r *Replica) DataDurable(applied uint64) {
+	r.compact.durable = max(r.compact.durable, applied)
+}
+
+// truncateLog cuts the log as far as that is both allowed and safe. The cut itself need not be synced: a log that is longer
+// than it had to be does no harm.
+func (r *Replica) truncateLog(w *Work) error {
+	c := &r.compact
+	upTo := min(c.target, c.durable)
+	if upTo <= c.kept.Index || r.installing() {
+		return nil
+	}
+	term, err := r.node.TermOf(upTo)
+	if err != nil {
+		return err
+	}
+	last := r.node.LastIndex()
+	c.bytes = uint64(float64(c.bytes) * float64(last-upTo) / float64(last-c.kept.Index))
+	c.kept = raftlog.Position{Index: upTo, Term: term}
+	w.Log.Compact(r.id, c.kept)
+	return nil
+}

@@ -1,0 +1,133 @@
+// Linearizable reads without a log entry (Raft dissertation §6.4): an index that the leader knows to be committed when the
+// read came, a quorum that still follows it, and a state that has applied so much.
+
+package replica
+
+import (
+	"slices"
+
+	"tinykv/kv/region"
+	"tinykv/raft"
+)
+
+// readBatch is the reads that came in one turn. One index is good for all of them.
+type readBatch struct {
+	number uint64 // by which raft answers
+	ids    []uint64
+	index  uint64 // everything up to here must be applied first; known when raft has answered
+}
+
+// pendingReads are the reads that wait, in three queues through which they go in order:
+//
+//	collected ──(Ready: raft is asked for an index)──► asked ──(ReadState)──► confirmed ──(index applied)──► answered
+type pendingReads struct {
+	collected []uint64
+	asked     []readBatch
+	confirmed []readBatch
+	number    uint64 // of the last batch
+	count     int    // of all reads that wait
+}
+
+// Read asks to read the newest state; id gets its answer in the Work of a later turn. An error is the answer: the picture
+// of the region is wrong (check), this peer does not lead, or too many wait.
+func (r *Replica) Read(id uint64, rc *RequestContext) error {
+	if err := r.check(rc); err != nil {
+		return err
+	}
+	if err := r.checkLeads(); err != nil {
+		return err
+	}
+	if r.reads.count >= r.cfg.Limits.MaxReads {
+		return &region.BusyError{Reason: "too many reads wait for their turn"}
+	}
+	r.reads.collected = append(r.reads.collected, id)
+	r.reads.count++
+	return nil
+}
+
+// askReads asks raft for an index for all reads that came since the last turn. It must not be asked before they came:
+// what was acknowledged in between would be missed. If raft does not take the question, followLeadership answers them.
+func (r *Replica) askReads() {
+	q := &r.reads
+	if len(q.collected) == 0 {
+		return
+	}
+	q.number++
+	if err := r.node.ReadIndex(q.number); err != nil {
+		return
+	}
+	q.asked = append(q.asked, readBatch{number: q.number, ids: q.collected})
+	q.collected = nil
+}
+
+// confirmReads takes raft's answers. An answer to a question that nobody waits for any more means nothing.
+func (r *Replica) confirmReads(states []raft.ReadState) {
+	q := &r.reads
+	for _, state := range states {
+		for i := range q.asked {
+			if q.asked[i].number != state.RequestID {
+				continue
+			}
+			batch := q.asked[i]
+			batch.index = state.Index
+			q.confirmed = append(q.confirmed, batch)
+			q.asked = slices.Delete(q.asked, i, i+1)
+			break
+		}
+	}
+}
+
+// answerReads answers the reads whose index is applied, with the term in which this peer leads. The data store will hold
+// it when the answer is carried out, because Answers come after Data. While a snapshot is being installed there is no
+// state to read.
+func (r *Replica) answerReads(w *Work) {
+	if r.installing() {
+		return
+	}
+	q := &r.reads
+	n := 0
+	for n < len(q.confirmed) && q.confirmed[n].index <= r.applied.Index {
+		for _, id := range q.confirmed[n].ids {
+			w.answerRead(id, nil, r.leadTerm)
+			q.count--
+		}
+		n++
+	}
+	q.confirmed = slices.Delete(q.confirmed, 0, n)
+}
+
+// fail answers all reads that wait with an error.
+func (q *pendingReads) fail(err error, w *Work) {
+	for _, list := range [][]readBatch{q.confirmed, q.asked, {{ids: q.collected}}} {
+		for _, batch := range list {
+			for _, id := range batch.ids {
+				w.answerRead(id, err, 0)
+			}
+		}
+	}
+	*q = pendingReads{number: q.number}
+}
+
+// cancel forgets a read, and reports whether it waited.
+func (q *pendingReads) cancel(id uint64) bool {
+	found := false
+	forget := func(ids []uint64) []uint64 {
+		i := slices.Index(ids, id)
+		if found || i < 0 {
+			return ids
+		}
+		found = true
+		return slices.Delete(ids, i, i+1)
+	}
+	q.collected = forget(q.collected)
+	for i := range q.asked {
+		q.asked[i].ids = forget(q.asked[i].ids)
+	}
+	for i := range q.confirmed {
+		q.confirmed[i].ids = forget(q.confirmed[i].ids)
+	}
+	if found {
+		q.count--
+	}
+	return found
+}
