@@ -1,10 +1,20 @@
 // Head: what a snapshot is of, and for whom.
+//
+//	┌───────────┬─────────┬──────────────────────────────────────────────────────────────────────────┬────────────┐
+//	│ version u8│ flags u8│ fields                                                                   │ crc32c  u32│
+//	└───────────┴─────────┴──────────────────────────────────────────────────────────────────────────┴────────────┘
+//	              1: AutoLeave   uvarints: cluster, region, from (id, store), to (id, store);
+//	                             region: id, conf version, version, start, end (length and bytes), peers (count, id and
+//	                             store of each); index, term; voters, outgoing, learners, next learners (count, ids);
+//	                             term of the message
+//
+// The checksum is little endian and covers everything before it. Every number has one form only, so equal heads are equal
+// bytes.
 
 package snapshot
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 
@@ -13,77 +23,123 @@ import (
 	"tinykv/raft"
 )
 
-// Head says what a snapshot is of, and for whom it was made. It takes the place of the raft message that it answers
-// (raft.MsgSnap), so it has what that says.
+// Head says what a snapshot is of, and for whom. It is the first chunk of a stream, and all that raft and its log keep of a
+// snapshot. A Head shares its slices when copied: treat them as immutable.
 type Head struct {
-	ClusterID, RegionID uint64
-	From, To            region.Peer
-	Region              region.Region    // at Position
-	Position            raftlog.Position // the last entry that is applied in the state
-	ConfState           raft.ConfState   // at Position
-	Term                uint64           // of the leader that sends it
+	ClusterID uint64
+	RegionID  uint64
+	From, To  region.Peer
+	Region    region.Region    // as it was at Position
+	Position  raftlog.Position // of the last entry whose effect is in the snapshot
+	ConfState raft.ConfState   // at Position
+	Term      uint64           // in which From led when it sent this
 }
 
-// ErrCorrupt: these are not the bytes of a head. Do not believe anything of them.
-var ErrCorrupt = errors.New("snapshot: corrupt")
+// maxHeadBytes has room for two of the largest keys and thousands of peers.
+const maxHeadBytes = 128 << 10
 
-const headVersion = 1
+const (
+	headVersion   = 1
+	flagAutoLeave = 1
+	sumBytes      = 4
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// EncodeHead returns the bytes of a head: version (1 byte), numbers as uvarints, keys as length and bytes, lists as length
-// and elements, CRC-32C (4 bytes, little endian).
+// EncodeHead returns the bytes of a Head, in memory of their own. Error: ErrTooLarge.
 func EncodeHead(h Head) ([]byte, error) {
-	b := []byte{headVersion}
-	b = appendNumbers(b, h.ClusterID, h.RegionID, h.From.ID, h.From.StoreID, h.To.ID, h.To.StoreID, h.Position.Index,
-		h.Position.Term, h.Term, h.Region.ID, h.Region.Epoch.ConfVer, h.Region.Epoch.Version)
-	b = append(appendNumbers(b, uint64(len(h.Region.Range.Start))), h.Region.Range.Start...)
-	b = append(appendNumbers(b, uint64(len(h.Region.Range.End))), h.Region.Range.End...)
+	flags := byte(0)
+	if h.ConfState.AutoLeave {
+		flags |= flagAutoLeave
+	}
+	b := []byte{headVersion, flags}
+	b = appendNumbers(b, h.ClusterID, h.RegionID, h.From.ID, h.From.StoreID, h.To.ID, h.To.StoreID,
+		h.Region.ID, h.Region.Epoch.ConfVer, h.Region.Epoch.Version)
+	b = appendBytes(b, h.Region.Range.Start)
+	b = appendBytes(b, h.Region.Range.End)
 	b = appendNumbers(b, uint64(len(h.Region.Peers)))
 	for _, p := range h.Region.Peers {
 		b = appendNumbers(b, p.ID, p.StoreID)
 	}
-	for _, ids := range confLists(&h.ConfState) {
-		b = appendNumbers(appendNumbers(b, uint64(len(*ids))), *ids...)
+	b = appendNumbers(b, h.Position.Index, h.Position.Term)
+	for _, ids := range h.members() {
+		b = appendNumbers(b, uint64(len(*ids)))
+		b = appendNumbers(b, *ids...)
 	}
-	autoLeave := uint64(0)
-	if h.ConfState.AutoLeave {
-		autoLeave = 1
+	b = appendNumbers(b, h.Term)
+	if len(b)+sumBytes > maxHeadBytes {
+		return nil, fmt.Errorf("%w: a head of %d bytes, the limit is %d", ErrTooLarge, len(b)+sumBytes, maxHeadBytes)
 	}
-	b = appendNumbers(b, autoLeave)
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli)), nil
+	return appendSum(b), nil
 }
 
-// DecodeHead reads what EncodeHead wrote. Anything else is ErrCorrupt.
+// DecodeHead returns the Head whose bytes these are. It shares no memory with them. Empty keys and lists are nil. Errors:
+// ErrCorrupt, ErrNewer, ErrTooLarge.
 func DecodeHead(b []byte) (Head, error) {
-	n := len(b) - 4
-	if n < 1 || crc32.Checksum(b[:n], castagnoli) != binary.LittleEndian.Uint32(b[n:]) || b[0] != headVersion {
-		return Head{}, fmt.Errorf("%w: head of %d bytes", ErrCorrupt, len(b))
-	}
-	d := headDecoder{rest: b[1:n]}
-	h := Head{ClusterID: d.number(), RegionID: d.number(), From: d.peer(), To: d.peer()}
-	h.Position = raftlog.Position{Index: d.number(), Term: d.number()}
-	h.Term = d.number()
-	h.Region = region.Region{ID: d.number(), Epoch: region.Epoch{ConfVer: d.number(), Version: d.number()}}
-	h.Region.Range = region.Range{Start: d.bytes(), End: d.bytes()}
-	for range d.count() {
-		h.Region.Peers = append(h.Region.Peers, d.peer())
-	}
-	for _, ids := range confLists(&h.ConfState) {
-		for range d.count() {
-			*ids = append(*ids, d.number())
-		}
-	}
-	h.ConfState.AutoLeave = d.number() == 1
-	if d.bad || len(d.rest) > 0 {
-		return Head{}, fmt.Errorf("%w: head does not decode", ErrCorrupt)
+	h, err := decodeHead(b)
+	if err != nil {
+		return Head{}, fmt.Errorf("head of a snapshot: %w", err)
 	}
 	return h, nil
 }
 
-// confLists are the lists of a configuration in the order in which they are written.
-func confLists(c *raft.ConfState) [4]*[]uint64 {
+func decodeHead(b []byte) (h Head, err error) {
+	if len(b) > maxHeadBytes {
+		return h, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(b), maxHeadBytes)
+	}
+	if b, err = cutSum(b); err != nil {
+		return h, err
+	}
+	if len(b) < 2 {
+		return h, fmt.Errorf("%w: %d bytes", ErrCorrupt, len(b))
+	}
+	if b[0] > headVersion {
+		return h, fmt.Errorf("%w: %d, it knows %d", ErrNewer, b[0], headVersion)
+	}
+	if b[0] != headVersion || b[1]&^flagAutoLeave != 0 {
+		return h, fmt.Errorf("%w: version %d, flags %#x", ErrCorrupt, b[0], b[1])
+	}
+	h.ConfState.AutoLeave = b[1]&flagAutoLeave != 0
+	d := decoder{rest: b[2:]}
+	d.head(&h)
+	return h, d.end()
+}
+
+func (d *decoder) head(h *Head) {
+	h.ClusterID, h.RegionID = d.number(), d.number()
+	h.From, h.To = d.peer(), d.peer()
+	h.Region.ID = d.number()
+	h.Region.Epoch = region.Epoch{ConfVer: d.number(), Version: d.number()}
+	h.Region.Range = region.Range{Start: d.ownBytes(), End: d.ownBytes()}
+	for range d.count() {
+		h.Region.Peers = append(h.Region.Peers, d.peer())
+	}
+	h.Position = raftlog.Position{Index: d.number(), Term: d.number()}
+	for _, ids := range h.members() {
+		for range d.count() {
+			*ids = append(*ids, d.number())
+		}
+	}
+	h.Term = d.number()
+}
+
+func (d *decoder) peer() region.Peer { return region.Peer{ID: d.number(), StoreID: d.number()} }
+
+// members are the lists of the configuration in the order in which they are written.
+func (h *Head) members() [4]*[]uint64 {
+	c := &h.ConfState
 	return [4]*[]uint64{&c.Voters, &c.VotersOutgoing, &c.Learners, &c.LearnersNext}
+}
+
+// check finds what no store would send: a head that contradicts itself.
+func (h *Head) check() error {
+	switch {
+	case h.Region.ID != h.RegionID:
+		return fmt.Errorf("%w: it is of region %d and says region %d", ErrCorrupt, h.Region.ID, h.RegionID)
+	case h.Region.Range.IsEmpty():
+		return fmt.Errorf("%w: region %d has the empty range %v", ErrCorrupt, h.RegionID, h.Region.Range)
+	}
+	return nil
 }
 
 func appendNumbers(b []byte, numbers ...uint64) []byte {
@@ -93,40 +149,20 @@ func appendNumbers(b []byte, numbers ...uint64) []byte {
 	return b
 }
 
-// headDecoder reads numbers and bytes. After the first that is not there, everything is zero.
-type headDecoder struct {
-	rest []byte
-	bad  bool
+func appendBytes(b, p []byte) []byte { return append(appendNumbers(b, uint64(len(p))), p...) }
+
+func appendSum(b []byte) []byte {
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-func (d *headDecoder) number() uint64 {
-	v, n := binary.Uvarint(d.rest)
-	if d.bad || n <= 0 {
-		d.bad = true
-		return 0
+// cutSum returns b without its last four bytes, which must be the checksum of the rest. Error: ErrCorrupt.
+func cutSum(b []byte) ([]byte, error) {
+	if len(b) < sumBytes {
+		return nil, fmt.Errorf("%w: %d bytes", ErrCorrupt, len(b))
 	}
-	d.rest = d.rest[n:]
-	return v
-}
-
-// count reads how many things follow, each of one byte at least.
-func (d *headDecoder) count() int {
-	n := d.number()
-	if n > uint64(len(d.rest)) {
-		d.bad = true
-		return 0
+	body, sum := b[:len(b)-sumBytes], binary.LittleEndian.Uint32(b[len(b)-sumBytes:])
+	if crc32.Checksum(body, castagnoli) != sum {
+		return nil, fmt.Errorf("%w: the checksum does not match", ErrCorrupt)
 	}
-	return int(n)
+	return body, nil
 }
-
-func (d *headDecoder) bytes() []byte {
-	n := d.count()
-	if n == 0 {
-		return nil
-	}
-	p := append([]byte(nil), d.rest[:n]...)
-	d.rest = d.rest[n:]
-	return p
-}
-
-func (d *headDecoder) peer() region.Peer { return region.Peer{ID: d.number(), StoreID: d.number()} }
