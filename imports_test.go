@@ -47,7 +47,6 @@ var directions = map[string][]string{
 
 	"kv/raw":        {"kv/engine", "kv/region"},
 	"kv/command":    {"kv/engine", "kv/region"},
-	"kv/snapshot":   {"kv/engine", "kv/region", "kv/raftlog", "raft"},
 	"kv/raftlog":    {"kv/engine", "raft"},
 	"kv/snapshot":   {"kv/engine", "kv/region", "kv/raftlog", "raft"},
 	"kv/replica":    {"kv/engine", "kv/region", "kv/command", "kv/raftlog", "kv/snapshot", "raft"},
