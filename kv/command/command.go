@@ -28,8 +28,9 @@ type CompactLog struct {
 func (Write) command()      {}
 func (CompactLog) command() {}
 
-// MaxSize bounds an encoded command, in bytes. It leaves room for a batch as large as engines take.
-const MaxSize = engine.MaxBatchSize + 1<<10
+// MaxSize bounds an encoded command, in bytes. It becomes one entry, and an entry is one value of the engine that keeps the
+// raft log: so a batch that is replicated can't be as large as one that is only written.
+const MaxSize = engine.MaxValueSize - 1<<10
 
 // Errors of this package. The text around them says where the bytes go wrong.
 var (

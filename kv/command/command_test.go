@@ -112,19 +112,19 @@ func TestWhatNoEngineTakesIsRefused(t *testing.T) {
 	}
 }
 
-func TestLargestBatchFitsAndLargerIsRefused(t *testing.T) {
-	value := make([]byte, engine.MaxValueSize)
-	put := engine.Op{Kind: engine.OpPut, Key: []byte("k"), Value: value}
-	rest := put
-	rest.Value = value[:engine.MaxBatchSize-batch(put, put, engine.Op{Kind: engine.OpPut, Key: []byte("k")}).Size()]
-	full := batch(put, put, rest)
-	if full.Size() != engine.MaxBatchSize {
-		t.Fatalf("the batch has %d bytes, want %d", full.Size(), engine.MaxBatchSize)
+func TestLargestCommandFitsAndLargerIsRefused(t *testing.T) {
+	put := func(size int) Write {
+		return Write{Batch: batch(engine.Op{Kind: engine.OpPut, Key: []byte("k"), Value: make([]byte, size)})}
 	}
-	if _, err := Decode(encode(t, Write{Batch: full})); err != nil {
+	most := MaxSize - (len(encode(t, put(MaxSize-100))) - (MaxSize - 100))
+	data := encode(t, put(most))
+	if len(data) != MaxSize {
+		t.Fatalf("the command has %d bytes, want %d", len(data), MaxSize)
+	}
+	if _, err := Decode(data); err != nil {
 		t.Error(err)
 	}
-	if _, err := Encode(Write{Batch: batch(put, put, put)}); !errors.Is(err, ErrTooLarge) {
+	if _, err := Encode(put(most + 1)); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("got %v, want ErrTooLarge", err)
 	}
 }

@@ -47,6 +47,9 @@ type Log interface {
 
 	// Write does all that the batch says, or nothing, in its order. With Synced it is durable when Write returns nil, and
 	// so is all that was written before. It takes over the entries of the batch, and leaves the batch to the caller.
+	// Of a batch that is larger than an engine takes at once (16 MiB) a crash may leave a beginning: some updates, and
+	// the first entries of one. So the entries of a region belong before its hard state. An entry's data has at most
+	// MaxEntryBytes, or it is engine.ErrTooLarge.
 	// Errors: those of engine.Engine's Write; after one the log takes no more.
 	Write(b *Batch, d engine.Durability) error
 
@@ -57,6 +60,9 @@ type Log interface {
 // ErrCorrupt: what is on disk is not what was written. The text names the region and the entry. The store must not go on
 // with that log: remove its data directory, and have the cluster rebuild it from its peers as a new store.
 var ErrCorrupt = errors.New("raftlog: corrupt")
+
+// MaxEntryBytes bounds the data of an entry: it is one value of the engine, with its type, term and checksum.
+const MaxEntryBytes = engine.MaxValueSize - 16
 
 // entryOverheadBytes is what an entry counts beside its data, against limits in bytes.
 const entryOverheadBytes = 16

@@ -14,10 +14,22 @@ import (
 // takes no more, and nobody waits for the disk to be tidy.
 const cleanEntries = 8192
 
-// Write implements Log. Memory changes only after the engine has taken the batch.
+// Write implements Log.
 func (l *engineLog) Write(b *Batch, d engine.Durability) error {
+	all := parts(b.updates)
+	last := len(all) - 1
+	for _, part := range all[:last] {
+		if err := l.writePart(part, engine.Buffered); err != nil {
+			return err
+		}
+	}
+	return l.writePart(all[last], d)
+}
+
+// writePart writes what fits into one batch of the engine. Memory changes only after the engine has taken it.
+func (l *engineLog) writePart(updates []update, d engine.Durability) error {
 	l.batch.Reset()
-	touched := l.stage(b)
+	touched := l.stage(updates)
 	err := l.engine.Write(&l.batch, d)
 	for _, r := range touched {
 		r.touched = false
@@ -25,8 +37,8 @@ func (l *engineLog) Write(b *Batch, d engine.Durability) error {
 	if err != nil {
 		return fmt.Errorf("write the raft log: %w", err)
 	}
-	for i := range b.updates {
-		l.settle(&b.updates[i])
+	for i := range updates {
+		l.settle(&updates[i])
 	}
 	l.cacheShrink()
 	return nil
@@ -34,10 +46,10 @@ func (l *engineLog) Write(b *Batch, d engine.Durability) error {
 
 // stage adds what the updates mean on disk to l.batch, and returns the regions that they touch. A region's state is
 // written once, as it is at the end.
-func (l *engineLog) stage(b *Batch) (touched []*regionLog) {
+func (l *engineLog) stage(updates []update) (touched []*regionLog) {
 	touched = l.touched[:0]
-	for i := range b.updates {
-		u := &b.updates[i]
+	for i := range updates {
+		u := &updates[i]
 		r := l.region(u.region)
 		if !r.touched {
 			r.touched, r.staged = true, r.state
