@@ -23,6 +23,7 @@ type regionLog struct {
 
 	staged  State // state, as the batch that is being written leaves it
 	touched bool  // it is in that batch
+	stored  bool  // its state is on disk, or in that batch
 }
 
 // cacheFrom is the index of the first entry in the cache; one behind the last if it is empty.

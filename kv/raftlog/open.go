@@ -91,7 +91,7 @@ func (l *engineLog) loadRegion(snap engine.Snapshot, key, value []byte) error {
 	case !errors.Is(err, engine.ErrNotFound):
 		return err
 	}
-	r.state = state
+	r.state, r.stored = state, true
 	return r.findEnds(snap)
 }
 

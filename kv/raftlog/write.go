@@ -45,7 +45,7 @@ func (l *engineLog) writePart(updates []update, d engine.Durability) error {
 }
 
 // stage adds what the updates mean on disk to l.batch, and returns the regions that they touch. A region's state is
-// written once, as it is at the end.
+// written once, as it is at the end, and only if it is another than on disk: most turns add entries and nothing else.
 func (l *engineLog) stage(updates []update) (touched []*regionLog) {
 	touched = l.touched[:0]
 	for i := range updates {
@@ -60,7 +60,7 @@ func (l *engineLog) stage(updates []update) (touched []*regionLog) {
 	for _, r := range touched {
 		if !l.isRemoved(r) {
 			l.stageClean(r)
-			l.putState(r)
+			l.stageState(r)
 		}
 	}
 	l.touched = touched
@@ -96,7 +96,7 @@ func (l *engineLog) stageUpdate(r *regionLog, u *update) {
 	case remove:
 		l.stageRemove(r)
 		l.batch.Delete(engine.Default, regionKey(statePrefix, r.id))
-		r.staged = State{Last: gone}
+		r.staged, r.stored = State{Last: gone}, false
 	}
 }
 
@@ -179,7 +179,11 @@ func (l *engineLog) deleteEntries(region, first, last uint64) {
 	l.batch.DeleteRange(engine.Default, entryKey(region, first), entryKey(region, last+1))
 }
 
-func (l *engineLog) putState(r *regionLog) {
+func (l *engineLog) stageState(r *regionLog) {
+	if r.stored && r.staged.Hard == r.state.Hard && r.staged.Truncated == r.state.Truncated {
+		return
+	}
+	r.stored = true
 	key := regionKey(statePrefix, r.id)
 	l.put(key, encodeState(key, &r.staged))
 }
