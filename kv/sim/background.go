@@ -1,0 +1,364 @@
+// What goes on beside a store's loop: streams of snapshots, installs, syncs of the data. Each is a job that proceeds step
+// by step, so that everything else can happen in between, a crash too.
+
+package sim
+
+import (
+	"errors"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"tinykv/kv/engine"
+	"tinykv/kv/snapshot"
+	"tinykv/kv/store"
+)
+
+// spools is where a store keeps snapshots that it receives. It survives crashes.
+type spools struct{ *snapshot.Memory }
+
+func newSpools(c *Cluster, storeID uint64) spools {
+	seed := c.draw(drawChunk, storeID)
+	return spools{snapshot.NewMemory(rand.New(rand.NewPCG(seed, storeID)))}
+}
+
+// tidySpools removes what a crash has left and nobody needs.
+func (p *process) tidySpools() {
+	names, _ := p.spools.List()
+	needed := p.core.Spools()
+	for _, name := range names {
+		if !slices.Contains(needed, name) {
+			p.c.saw("leftover spool removed")
+			_ = p.spools.Remove(name)
+		}
+	}
+}
+
+// later schedules a step of a job of this process.
+func (p *process) later(delay time.Duration, j job) {
+	p.c.at(p.c.now+delay, event{kind: evJob, process: p, life: p.life, job: j})
+}
+
+// chunkBytes is so small that the few pairs of a simulated region take several chunks.
+const chunkBytes = 150
+
+// stream is a snapshot on its way: one chunk at a time.
+type stream struct {
+	c        *Cluster
+	effect   store.Stream
+	from, to *process
+	number   uint64 // by which its chance is drawn
+	source   *snapshot.Source
+	receiver *snapshot.Receiver // nil: no chunk has arrived yet
+	chunks   uint64
+	twice    bool
+	over     bool
+}
+
+// stream begins to send a snapshot.
+func (p *process) stream(e store.Stream) {
+	c := p.c
+	c.streams++
+	s := &stream{c: c, effect: e, from: p, to: c.process(e.Head.To.StoreID), number: c.streams,
+		source: snapshot.NewSource(e.Source, e.Head, chunkBytes)}
+	p.streams = append(p.streams, s)
+	if c.opts.Trace {
+		c.tell(p, "streams its state at %v to store %d, ticket %d", e.Head.Position, s.to.id, e.Ticket)
+	}
+	p.later(s.delay(), s)
+}
+
+// chance is drawn for each chunk.
+func (s *stream) chance() uint64 { return s.c.draw(drawChunk, s.number, s.chunks) }
+
+func (s *stream) delay() time.Duration { return s.c.network.latency(s.chance()) }
+
+// step sends the next chunk.
+func (s *stream) step() {
+	if s.over || s.from.dies("Chunk") {
+		return
+	}
+	chunk, err := s.source.Next()
+	if err == io.EOF {
+		s.end(true)
+		return
+	}
+	if err != nil {
+		s.from.trouble = err
+		s.end(false)
+		return
+	}
+	s.chunks++
+	chance := s.chance()
+	w := &s.c.network
+	if w.link(s.from.id, s.to.id).cut || s.to.core == nil || int(chance%1000)*4 < w.lose {
+		s.c.saw("stream broken")
+		s.end(false)
+		return
+	}
+	if s.c.faults && chance>>50%200 == 0 {
+		chunk[chance%uint64(len(chunk))] ^= 1 << (chance >> 20 % 8)
+		s.to.later(s.delay(), &arrival{stream: s, chunk: chunk, damaged: true})
+		return
+	}
+	s.to.later(s.delay(), &arrival{stream: s, chunk: chunk})
+}
+
+// arrival is a chunk that comes to its store.
+type arrival struct {
+	stream  *stream
+	chunk   snapshot.Chunk
+	damaged bool
+}
+
+// step takes the chunk.
+func (a *arrival) step() {
+	s, p := a.stream, a.stream.to
+	if s.over || p.dies("Chunk") {
+		return
+	}
+	if s.receiver == nil {
+		s.receiver = snapshot.NewReceiver(p.spools, snapshot.Wanted{ClusterID: clusterID, StoreID: p.id})
+		p.streams = append(p.streams, s)
+	}
+	complete, err := s.receiver.Accept(a.chunk)
+	switch {
+	case err != nil && !a.damaged:
+		s.c.fail("snapshot", "store %d refuses a chunk of a good snapshot: %v", p.id, err)
+	case err != nil:
+		s.c.saw("damaged chunk refused")
+		s.end(false)
+	case a.damaged:
+		s.c.fail("snapshot", "store %d accepts a damaged chunk", p.id)
+	case complete:
+		s.arrived()
+	default:
+		s.from.later(s.delay(), s)
+	}
+}
+
+// arrived is a snapshot that has arrived as a whole. Now and then it comes once more, as if it had been sent again.
+func (s *stream) arrived() {
+	head, name := s.receiver.Head(), s.receiver.Name()
+	s.c.saw("snapshot received")
+	s.leave()
+	if s.c.faults && !s.twice && s.chance()>>30%8 == 0 {
+		s.c.saw("snapshot sent twice")
+		s.twice, s.receiver = true, nil
+		s.source = snapshot.NewSource(s.effect.Source, s.effect.Head, chunkBytes)
+		s.from.later(20*s.delay(), s)
+	} else {
+		s.end(!s.c.faults || s.chance()>>40%8 > 0) // or the sender never learns of it
+	}
+	s.to.receive(store.SnapshotReceived{Head: head, Spool: name})
+}
+
+// leave takes the receiver's side away.
+func (s *stream) leave() {
+	if s.receiver != nil {
+		_ = s.receiver.Close()
+		s.to.streams = slices.DeleteFunc(s.to.streams, func(other *stream) bool { return other == s })
+	}
+}
+
+// end is the end of the stream, on both sides, as far as they are there.
+func (s *stream) end(ok bool) {
+	if s.over {
+		return
+	}
+	s.over = true
+	s.leave()
+	_ = s.effect.Source.Close()
+	s.from.streams = slices.DeleteFunc(s.from.streams, func(other *stream) bool { return other == s })
+	if s.from.core != nil {
+		s.from.receive(store.StreamEnded{Ticket: s.effect.Ticket, OK: ok})
+	}
+}
+
+// breakStreams breaks all streams from and to a process that ends.
+func (p *process) breakStreams() {
+	down := p.core
+	p.core = nil // it hears nothing of it
+	for _, s := range slices.Clone(p.streams) {
+		p.c.saw("stream broken")
+		s.end(false)
+	}
+	p.core = down
+}
+
+// installJob installs a snapshot that was received, batch by batch.
+type installJob struct {
+	p         *process
+	effect    store.Install
+	file      io.ReadCloser
+	data      engine.Snapshot
+	installer *snapshot.Installer
+	synced    bool
+}
+
+func (p *process) install(e store.Install) {
+	if p.c.opts.Trace {
+		p.c.tell(p, "installs %s at %v", e.Spool, e.Head.Position)
+	}
+	p.mirror.installing = true
+	p.later(p.data.latency(engine.Buffered), &installJob{p: p, effect: e})
+}
+
+// step writes the next batch.
+func (j *installJob) step() {
+	p := j.p
+	if p.dies("InstallStep") {
+		return
+	}
+	finished, err := j.write()
+	switch {
+	case err != nil:
+		p.c.note(p, "install failed")
+		p.receive(store.InstallEnded{RegionID: j.effect.RegionID, Spool: j.effect.Spool, Err: err})
+	case finished:
+		j.end()
+	default:
+		p.later(p.data.latency(engine.Synced), j)
+	}
+}
+
+func (j *installJob) write() (finished bool, err error) {
+	p := j.p
+	if j.installer == nil {
+		if j.file, err = p.spools.Open(j.effect.Spool); err != nil {
+			return false, err
+		}
+		if j.data, err = p.engine.Snapshot(); err != nil {
+			return false, err
+		}
+		j.installer = snapshot.NewInstaller(j.file, j.effect.Head, j.data, j.effect.Records)
+	}
+	batch, err := j.installer.Next()
+	if err == io.EOF {
+		return true, errors.Join(p.engine.Write(new(engine.Batch), engine.Synced), j.close())
+	}
+	if err != nil {
+		return false, errors.Join(err, j.close())
+	}
+	p.c.counts.DataWrites++
+	return false, p.engine.Write(batch, engine.Buffered)
+}
+
+func (j *installJob) close() error { return errors.Join(j.file.Close(), j.data.Close()) }
+
+// end tells the store that the snapshot is installed. From here on its data can be held against that of others.
+func (j *installJob) end() {
+	p := j.p
+	p.c.counts.DataSyncs++
+	p.c.saw("snapshot installed")
+	p.mirror.installing = false
+	p.readMirror()
+	p.durable.applied = p.mirror.applied
+	if at := j.effect.Head.Position.Index; p.mirror.applied != at {
+		p.c.fail("snapshot", "store %d installed a snapshot at %d, and its data is at %d", p.id, at, p.mirror.applied)
+	}
+	p.c.note(p, "installed", p.mirror.applied)
+	p.receive(store.InstallEnded{RegionID: j.effect.RegionID, Spool: j.effect.Spool})
+}
+
+// syncData makes durable what is written by now, and not what is written until it ends: that is all that was asked for.
+func (p *process) syncData(e store.SyncData) {
+	p.c.counts.DataSyncs++
+	p.c.saw("data synced")
+	if p.trouble = p.engine.Write(new(engine.Batch), engine.Synced); p.trouble != nil {
+		return
+	}
+	p.durable.applied = p.mirror.applied
+	p.later(p.data.latency(engine.Synced), &syncJob{p, e.Token})
+}
+
+type syncJob struct {
+	p     *process
+	token uint64
+}
+
+func (j *syncJob) step() {
+	if !j.p.dies("DataSynced") {
+		j.p.receive(store.DataSynced{Token: j.token})
+	}
+}
+
+// read serves a read: by the lease that the store has published if there is one, and else by the loop. Some ask the loop
+// all the same.
+func (p *process) read(a *attempt) {
+	if p.mayTrust(a) {
+		a.lookAt = p.view.Installs
+		chance := p.c.draw(drawLook, a.id)
+		if delay := time.Duration(chance >> 8 % uint64(tick)); chance%8 == 0 {
+			p.c.at(p.c.now+delay, event{kind: evLook, process: p, life: p.life, attempt: a})
+			return
+		}
+		p.look(a)
+		return
+	}
+	p.receive(store.Read{ID: a.id, RequestContext: p.c.context(a)})
+}
+
+// mayTrust tells whether a request may be served without the loop.
+func (p *process) mayTrust(a *attempt) bool {
+	rc := p.c.context(a)
+	fits := rc.Epoch.ConfVer == 0 || rc.Epoch == p.view.Region.Epoch
+	return fits && p.trusted() && !p.paused() && p.c.draw(drawLook, a.id, 1)%4 > 0
+}
+
+// look takes the engine snapshot for a reader that trusts a lease, perhaps a while after it looked at it.
+func (p *process) look(a *attempt) {
+	if p.waiting[a.id] != a {
+		return
+	}
+	snap, err := p.engine.Snapshot()
+	if err != nil {
+		p.c.fail("disk", "store %d: %v", p.id, err)
+	}
+	defer snap.Close()
+	if p.view.Installs != a.lookAt {
+		p.receive(store.Read{ID: a.id, RequestContext: p.c.context(a)})
+		return
+	}
+	delete(p.waiting, a.id)
+	p.c.saw("lease read")
+	p.c.counts.LeaseReads++
+	p.c.send(a, p.serve(snap, a))
+}
+
+// serve reads what was asked for out of one state.
+func (p *process) serve(snap engine.Snapshot, a *attempt) reply {
+	var r reply
+	for _, key := range a.call.keys {
+		n := p.get(snap, key, 0)
+		if key == p.c.keyspace.pair() {
+			if second := p.get(snap, key, 1); second != n {
+				p.c.fail("atomic-batch", "store %d: the two keys of the pair are always written together, and hold %s and %s",
+					p.id, valueName(n), valueName(second))
+			}
+		}
+		r.values = append(r.values, n)
+	}
+	if p.c.opts.Trace {
+		p.c.tell(p, "serves %s: %v", p.c.describeCall(a), r.values)
+	}
+	return r
+}
+
+// get reads one place of a key.
+func (p *process) get(snap engine.Snapshot, key, place int) uint32 {
+	at := p.c.keyspace.places(key)[place]
+	b, err := snap.Get(at.cf, at.key)
+	switch {
+	case errors.Is(err, engine.ErrNotFound):
+		return 0
+	case err != nil:
+		p.c.fail("disk", "store %d: %v", p.id, err)
+	}
+	n, ok := valueOf(b)
+	if !ok {
+		p.c.fail("disk", "store %d has %q under %s, which nobody put", p.id, b, at.key)
+	}
+	return n
+}

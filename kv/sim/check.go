@@ -1,0 +1,212 @@
+// What must hold after every step. Each check names the invariant that doc.go lists.
+
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"tinykv/kv/engine"
+	"tinykv/kv/raftlog"
+	"tinykv/kv/region"
+	"tinykv/kv/replica"
+	"tinykv/kv/store"
+	"tinykv/raft"
+	"tinykv/raft/rafttest"
+)
+
+// fail ends the run.
+func (c *Cluster) fail(invariant, format string, args ...any) {
+	panic(rafttest.Failure{Invariant: invariant, Text: fmt.Sprintf(format, args...)})
+}
+
+// durable is what a process has on its disks for certain: what it may promise.
+type durable struct {
+	hard    raft.HardState
+	last    raftlog.Position
+	applied uint64
+}
+
+// checkStart compares what a store finds with what it had made durable.
+func (p *process) checkStart() {
+	state, _, err := p.raftLog.State(firstRegion)
+	if err != nil {
+		p.c.fail("disk", "store %d: state of the log: %v", p.id, err)
+	}
+	p.mirror.installing = state.Install != nil
+	p.readMirror()
+	p.mirror.truncated = state.Truncated.Index
+	was, is := p.durable.hard, state.Hard
+	if is.Term < was.Term || is.Term == was.Term && was.Vote != raft.None && is.Vote != was.Vote || is.Commit < was.Commit {
+		p.c.fail("durable", "store %d made %+v durable and starts with %+v", p.id, was, is)
+	}
+	if state.Last.Term == p.durable.last.Term && state.Last.Index < p.durable.last.Index {
+		p.c.fail("durable", "store %d made its log durable up to %v and starts with %v", p.id, p.durable.last, state.Last)
+	}
+	if p.mirror.applied < p.durable.applied {
+		p.c.fail("durable", "store %d made its data durable up to %d and starts with %d", p.id, p.durable.applied, p.mirror.applied)
+	}
+	p.durable = durable{hard: is, last: state.Last, applied: p.mirror.applied}
+}
+
+// checkLog looks at the log after a write. It must keep every entry that the data store might lose.
+func (p *process) checkLog(how engine.Durability) {
+	state, _, err := p.raftLog.State(firstRegion)
+	if err != nil {
+		p.c.fail("disk", "store %d: state of the log: %v", p.id, err)
+	}
+	if state.Truncated.Index > p.durable.applied && state.Install == nil && p.mirror.member {
+		p.c.fail("log-kept", "store %d dropped its log up to %d, but its data is durable up to %d only", p.id,
+			state.Truncated.Index, p.durable.applied)
+	}
+	if state.Truncated.Index > p.mirror.truncated {
+		if p.mirror.truncated > 0 && state.Install == nil {
+			p.c.saw("log compacted")
+		}
+		p.mirror.truncated = state.Truncated.Index
+	}
+	if how == engine.Synced {
+		p.durable.hard, p.durable.last = state.Hard, state.Last
+	}
+}
+
+// checkSent checks persist-before-send: nothing is shown that a crash could take back.
+func (p *process) checkSent(m *replica.Message) {
+	if p.failed != nil {
+		p.c.fail("fail-stop", "store %d sends %s after its disk failed", p.id, p.c.describeMessage(m))
+	}
+	r, hard := &m.Raft, p.durable.hard
+	if m.RegionID != firstRegion || r.Type == raft.MsgPreVote || r.Type == raft.MsgPreVoteResp {
+		return
+	}
+	switch {
+	case hard.Term < r.Term:
+		p.c.fail("persist-before-send", "store %d sends %s, durable is %+v", p.id, p.c.describeMessage(m), hard)
+	case r.Type == raft.MsgVoteResp && !r.Reject && hard.Term == r.Term && hard.Vote != r.To:
+		p.c.fail("persist-before-send", "store %d sends %s, durable is %+v", p.id, p.c.describeMessage(m), hard)
+	case r.Type == raft.MsgAppResp && !r.Reject && hard.Term == r.Term && p.durable.last.Index < r.Index:
+		p.c.fail("persist-before-send", "store %d sends %s, durable is %v", p.id, p.c.describeMessage(m), p.durable.last)
+	}
+}
+
+// checkAfterFailure : a store whose disk has failed answers and ends, and does nothing else.
+func (p *process) checkAfterFailure(e store.Effect) {
+	switch e.(type) {
+	case store.Publish, store.Answer, store.Halt:
+	default:
+		p.c.fail("fail-stop", "store %d wants %s after its disk failed", p.id, effectName(e))
+	}
+}
+
+// checkAnswer checks what a caller is told.
+func (p *process) checkAnswer(a *attempt, ans *replica.Answer) {
+	c := p.c
+	var undetermined *region.UndeterminedError
+	switch {
+	case ans.Err != nil && !documented(ans.Err):
+		c.fail("answers", "store %d answers request %d with an error of no documented kind: %v", p.id, ans.ID, ans.Err)
+	case a.call == nil:
+		if ans.Err == nil {
+			c.saw("operator served")
+		}
+		return
+	case ans.Read != (a.call.kind == callGet):
+		c.fail("answers", "store %d takes request %d for another kind of request", p.id, ans.ID)
+	case ans.Err == nil && p.failed != nil:
+		c.fail("fail-stop", "store %d acknowledges %s after its disk failed", p.id, c.describeCall(a))
+	}
+	c.note(p, "answers", ans.ID, ans.Term)
+	if c.opts.Trace {
+		c.tell(p, "answers %s: %v", c.describeCall(a), orOK(ans.Err))
+	}
+	if a.call.kind != callPut {
+		return
+	}
+	switch fate := c.ledger.fates[a.value]; {
+	case ans.Err == nil && (fate.index == 0 || fate.index > p.mirror.applied):
+		c.fail("acknowledged-applied", "store %d acknowledges %s, which it has not applied", p.id, c.describeCall(a))
+	case ans.Err == nil:
+		fate.acknowledged = true
+		c.ledger.fates[a.value] = fate
+	case errors.As(ans.Err, &undetermined):
+	case fate.index != 0:
+		c.fail("refused-applied", "store %d refuses %s for good (%v), and it was applied at %d", p.id, c.describeCall(a),
+			ans.Err, fate.index)
+	default:
+		fate.refused = true
+		c.ledger.fates[a.value] = fate
+	}
+}
+
+func orOK(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return err.Error()
+}
+
+// publish takes what a store lets everybody know.
+func (p *process) publish(views []replica.View) {
+	for i := range views {
+		v := &views[i]
+		if v.Region.ID != firstRegion {
+			p.c.fail("address", "store %d speaks of region %d", p.id, v.Region.ID)
+		}
+		samePeer := p.view.Peer == v.Peer
+		if samePeer && !v.Gone && (v.Term < p.view.Term || v.Installs == p.view.Installs && v.Applied.Index < p.view.Applied.Index) {
+			p.c.fail("monotone", "store %d published term %d, applied %v, and now term %d, applied %v", p.id, p.view.Term,
+				p.view.Applied, v.Term, v.Applied)
+		}
+		if v.Leads() && !(samePeer && p.view.Leads() && p.view.Term == v.Term) {
+			p.c.saw("elected")
+			p.c.ledger.leads(p, v.Term)
+			p.c.annotate("store %d leads term %d", p.id, v.Term)
+		}
+		if v.Applied.Index > p.mirror.applied && !v.Installing {
+			p.c.fail("published-applied", "store %d publishes that it applied %d, but it applied %d", p.id, v.Applied.Index,
+				p.mirror.applied)
+		}
+		p.view = *v
+		if c := p.c; c.opts.Trace {
+			c.tell(p, "publishes %s", describeView(v))
+		}
+		p.checkLease()
+	}
+}
+
+// checkLease : two leases never hold at the same time.
+func (p *process) checkLease() {
+	if !p.trusted() {
+		return
+	}
+	for _, other := range p.c.processes {
+		if other != p && other.core != nil && other.trusted() {
+			p.c.fail("one-lease", "the leases of store %d (term %d) and store %d (term %d) hold at the same time",
+				p.id, p.view.Term, other.id, other.view.Term)
+		}
+	}
+}
+
+// trusted tells whether readers may serve by this process's view now.
+func (p *process) trusted() bool {
+	return p.view.LeaseUntil > p.clock() && !p.view.Installing && !p.view.Gone
+}
+
+// readState reads what the data store says of the peer: the position it has applied, if there is any data of it, and
+// whether it is a member as far as it knows.
+func (p *process) readState() (applied raftlog.Position, there, member bool) {
+	s, err := p.engine.Snapshot()
+	if err != nil {
+		p.c.fail("disk", "store %d: %v", p.id, err)
+	}
+	defer s.Close()
+	applied, there, err = replica.ReadApplied(s, firstRegion)
+	rec, known, err2 := replica.ReadRecord(s, firstRegion)
+	if err = errors.Join(err, err2); err != nil && !p.rotten {
+		p.c.fail("disk", "store %d: records: %v", p.id, err)
+	}
+	return applied, there, there && known && !rec.Tombstone
+}
+
+const everything = math.MaxUint64

@@ -1,0 +1,235 @@
+// A run: a cluster of stores, its clients, and who makes trouble.
+
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"tinykv/kv/region"
+	"tinykv/kv/replica"
+	"tinykv/raft/rafttest"
+)
+
+// Cluster is a run in progress.
+type Cluster struct {
+	opts      Options
+	seed      uint64
+	rnd       *rand.Rand // of nemesis only
+	now       time.Duration
+	queue     rafttest.Queue[event]
+	network   network
+	processes []*process // by store, from 1 at 0
+	keyspace  keyspace
+	region    region.Region // the first one, as it was in the beginning
+	limits    replica.Limits
+
+	clients  []client
+	open     []*call
+	calls    uint64 // the last one
+	requests uint64
+	values   uint32
+	streams  uint64
+	history  history
+	ledger   ledger
+
+	faults   bool
+	calm     bool   // faults are over
+	ending   bool   // clients begin no more calls
+	atCalm   Counts // what clients had got by then
+	nextPeer uint64
+
+	recorder
+	counts Counts
+	hash   uint64
+	events int
+	sights []rafttest.Sight
+	story  []string
+	page   []byte // the picture of a history
+}
+
+const (
+	fnvOffset = 14695981039346656037
+	fnvPrime  = 1099511628211
+)
+
+func mix(h, v uint64) uint64 {
+	h = (h ^ v) * fnvPrime
+	return h ^ h>>29
+}
+
+// What is drawn by its place.
+const (
+	drawMessage uint64 = iota + 1
+	drawRequest
+	drawReply
+	drawBackoff
+	drawStore
+	drawSync
+	drawPeriod
+	drawCore
+	drawDisk
+	drawChunk
+	drawInstall
+	drawRestart
+	drawLook
+)
+
+// draw is chance by place: the same arguments give the same number in every run of the seed.
+func (c *Cluster) draw(what uint64, place ...uint64) uint64 {
+	h := c.seed*0x9e3779b97f4a7c15 + what
+	for _, v := range place {
+		h = (h ^ v) * 0xbf58476d1ce4e5b9
+		h ^= h >> 31
+	}
+	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
+	h = (h ^ h>>27) * 0x94d049bb133111eb
+	return h ^ h>>31
+}
+
+// Run plays one seed.
+func Run(seed uint64, opts Options) Result {
+	opts.Record = opts.Record || opts.Trace // the story tells of decisions too
+	c := newCluster(seed, opts)
+	return c.guard(func() {
+		for _, p := range c.processes {
+			c.do(Decision{Verb: VerbStart, Store: p.id})
+		}
+		c.faultPhase()
+		c.untilProgress()
+		c.converge()
+	})
+}
+
+// guard runs something that may break an invariant or panic.
+func (c *Cluster) guard(run func()) (res Result) {
+	defer func() {
+		if p := recover(); p != nil {
+			f, ok := p.(rafttest.Failure)
+			if !ok {
+				f = rafttest.Failure{Invariant: "panic", Text: fmt.Sprintf("%v\n%s", p, debug.Stack())}
+			}
+			res = c.result(f)
+		}
+	}()
+	run()
+	return c.result(nil)
+}
+
+// newCluster is a cluster in which no store has started.
+func newCluster(seed uint64, opts Options) *Cluster {
+	opts = opts.withDefaults()
+	c := &Cluster{opts: opts, seed: seed, rnd: rand.New(rand.NewPCG(seed, 0x5eed)), hash: fnvOffset,
+		keyspace: newKeyspace(opts.Keys), nextPeer: 1000}
+	c.recording = opts.Record
+	c.ledger = newLedger()
+	c.region = region.Region{ID: firstRegion, Epoch: region.Epoch{ConfVer: 1, Version: firstVersion}}
+	for id := range uint64(opts.Stores) {
+		c.region.Peers = append(c.region.Peers, region.Peer{ID: firstPeer(id + 1), StoreID: id + 1})
+	}
+	c.limits = c.drawLimits()
+	c.network = newNetwork(c, opts.Stores+opts.Spares)
+	for id := range uint64(opts.Stores + opts.Spares) {
+		c.processes = append(c.processes, newProcess(c, id+1))
+	}
+	for i := range opts.Clients {
+		c.clients = append(c.clients, client{number: i, rnd: rand.New(rand.NewPCG(seed, 0xc11e47+uint64(i)))})
+	}
+	return c
+}
+
+// firstPeer is the id of the peer that a store has in the beginning: no store's id, so that one can't be taken for the other.
+func firstPeer(storeID uint64) uint64 { return 100 + storeID }
+
+// process returns a store by its id; nil if there is none.
+func (c *Cluster) process(id uint64) *process {
+	if id == 0 || id > uint64(len(c.processes)) {
+		return nil
+	}
+	return c.processes[id-1]
+}
+
+func (c *Cluster) at(when time.Duration, e event) { c.queue.Push(int64(when), e) }
+
+func (c *Cluster) result(err error) Result {
+	c.recordStory()
+	res := Result{Seed: c.seed, Err: err, Hash: c.hash, Events: c.events, Now: c.now, Counts: c.counts, Saw: c.sights,
+		Story: c.story, Decisions: c.decisions, Picture: c.page}
+	if err != nil {
+		res.State = c.describe()
+	}
+	return res
+}
+
+func (c *Cluster) saw(what string) {
+	for i := range c.sights {
+		if c.sights[i].What == what {
+			c.sights[i].Count++
+			return
+		}
+	}
+	c.sights = append(c.sights, rafttest.Sight{What: what, Count: 1})
+}
+
+// faultPhase is the first phase: clients work while everything goes wrong. It ends with the decision that it does.
+func (c *Cluster) faultPhase() {
+	c.faults = !c.opts.Calm
+	c.scheduleClients()
+	if c.faults {
+		c.at(tick, event{kind: evNemesis})
+	}
+	c.at(tick*time.Duration(c.opts.Ticks), event{kind: evCalm})
+	for !c.calm {
+		c.step()
+	}
+}
+
+// step lets the next event happen.
+func (c *Cluster) step() {
+	at, e := c.queue.Pop()
+	c.now = time.Duration(at)
+	c.events++
+	if p := e.process; p != nil && e.life != 0 {
+		if e.life != p.life {
+			return
+		}
+		if p.paused() && e.kind != evRestart {
+			c.at(p.pausedUntil, e)
+			return
+		}
+	}
+	switch e.kind {
+	case evTurn:
+		e.process.turnAt(c.now)
+	case evStep:
+		e.process.goOn()
+	case evDeliver:
+		c.deliver(e.process, e.message)
+	case evJob:
+		e.job.step()
+	case evRequest:
+		c.arrives(e.attempt)
+	case evLook:
+		e.process.look(e.attempt)
+	case evReply:
+		c.hears(e.attempt)
+	case evGiveUp:
+		c.giveUp(e.call)
+	case evAgain:
+		c.again(e.call)
+	case evNext:
+		c.nextCall(&c.clients[e.client])
+	case evResume:
+		e.process.resume()
+	case evRestart:
+		c.do(Decision{Verb: VerbStart, Store: e.process.id})
+	case evNemesis:
+		c.nemesis()
+	case evCalm:
+		c.decideCalm()
+	case evDecision:
+		c.playNext()
+	}
+}

@@ -1,0 +1,220 @@
+// Carrying out the effects of a turn, one after the other: a crash may come between any two.
+
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"tinykv/kv/engine"
+	"tinykv/kv/replica"
+	"tinykv/kv/store"
+)
+
+// doom is a crash that waits: for the count-th effect of a kind.
+type doom struct {
+	what   string // "WriteLog", "Chunk"; empty: any effect
+	within bool   // in the middle of it, if it is a write; otherwise just before it
+	count  int    // 0: there is none
+}
+
+// effectName is what a doom and a story call an effect.
+func effectName(e store.Effect) string { return strings.TrimPrefix(fmt.Sprintf("%T", e), "store.") }
+
+// dies asks whether the process dies here, before what is about to be done.
+func (p *process) dies(what string) bool {
+	if p.doom.count == 0 || p.doom.what != "" && p.doom.what != what {
+		return false
+	}
+	p.doom.count--
+	if p.doom.count > 0 {
+		return false
+	}
+	if p.doom.within {
+		p.c.saw("crash within a write")
+		p.writeHalf()
+	}
+	p.c.saw("crash before " + what)
+	p.waited = false
+	p.crash()
+	return true
+}
+
+// writeHalf does what a crash in the middle of a write leaves: it is written, and was not yet synced.
+func (p *process) writeHalf() {
+	if p.next >= len(p.effects) {
+		return
+	}
+	switch e := p.effects[p.next].(type) {
+	case store.WriteLog:
+		_ = p.raftLog.Write(e.Batch, engine.Buffered)
+	case store.WriteData:
+		_ = p.engine.Write(e.Batch, engine.Buffered)
+	}
+}
+
+// goOn is called when the time that an effect takes has passed.
+func (p *process) goOn() {
+	p.waited = true
+	p.carryOut()
+	p.turn()
+}
+
+// carryOut carries out effects, until one takes its time, or all are done.
+func (p *process) carryOut() {
+	for p.next < len(p.effects) {
+		e := p.effects[p.next]
+		if !p.waited && p.dies(effectName(e)) {
+			return
+		}
+		if takes := p.takes(e); takes > 0 && !p.waited {
+			p.c.at(p.c.now+takes, event{kind: evStep, process: p, life: p.life})
+			return
+		}
+		p.waited = false
+		if err := p.carry(e); err != nil {
+			p.fail(err)
+			return
+		}
+		if p.core == nil {
+			return
+		}
+		p.next++
+	}
+	p.core.Done(p.clock())
+	p.busy = false
+}
+
+// takes is how long an effect keeps the loop waiting.
+func (p *process) takes(e store.Effect) time.Duration {
+	switch e := e.(type) {
+	case store.WriteLog:
+		if !p.waited {
+			return p.log.latency(e.Durability)
+		}
+	case store.WriteData:
+		if !p.waited {
+			return p.data.latency(engine.Buffered)
+		}
+	}
+	return 0
+}
+
+// carry carries out one effect. An error is the disk's.
+func (p *process) carry(e store.Effect) error {
+	if p.failed != nil {
+		p.checkAfterFailure(e)
+	}
+	switch e := e.(type) {
+	case store.Publish:
+		p.publish(e.Views)
+	case store.Send:
+		for i := range e.Messages {
+			p.checkSent(&e.Messages[i])
+			p.c.network.transmit(p, &e.Messages[i])
+		}
+	case store.WriteLog:
+		return p.writeLog(e)
+	case store.WriteData:
+		return p.writeData(e)
+	case store.Answer:
+		return p.answer(e.Answers)
+	case store.SyncData:
+		p.syncData(e)
+	case store.Stream:
+		p.c.saw("snapshot sent")
+		p.stream(e)
+	case store.Install:
+		p.c.saw("snapshot accepted")
+		p.install(e)
+	case store.Discard:
+		_ = p.spools.Remove(e.Spool)
+	case store.Halt:
+		p.halt(e.Err)
+	}
+	return nil
+}
+
+// fail tells the store that its disk has failed. What it says then is its last word.
+func (p *process) fail(err error) {
+	p.c.saw("disk failed")
+	p.c.note(p, "disk failed")
+	if p.c.opts.Trace {
+		p.c.tell(p, "disk failed: %v", err)
+	}
+	p.failed = err
+	p.core.Fail(err)
+	p.busy = false
+}
+
+func (p *process) writeLog(e store.WriteLog) error {
+	p.c.counts.LogWrites++
+	if e.Durability == engine.Synced {
+		p.c.counts.LogSyncs++
+	}
+	if err := p.raftLog.Write(e.Batch, e.Durability); err != nil {
+		return err
+	}
+	p.checkLog(e.Durability)
+	p.c.note(p, "log", uint64(e.Batch.Len()), uint64(e.Durability))
+	return nil
+}
+
+func (p *process) writeData(e store.WriteData) error {
+	p.c.counts.DataWrites++
+	if err := p.engine.Write(e.Batch, engine.Buffered); err != nil {
+		return err
+	}
+	p.checkApplied(e.Batch)
+	p.c.note(p, "applied", p.mirror.applied)
+	return nil
+}
+
+// answer gives answers to their callers, each once. Reads are served from one state of the engine, taken here.
+func (p *process) answer(answers []replica.Answer) error {
+	var snap engine.Snapshot
+	defer func() {
+		if snap != nil {
+			snap.Close()
+		}
+	}()
+	for i := range answers {
+		ans := &answers[i]
+		a := p.waiting[ans.ID]
+		if a == nil {
+			p.c.fail("one-answer", "store %d answers request %d (%v), for which nobody waits", p.id, ans.ID, ans.Err)
+		}
+		delete(p.waiting, ans.ID)
+		p.checkAnswer(a, ans)
+		r := reply{err: ans.Err}
+		if ans.Err == nil && a.call != nil && a.call.kind == callGet {
+			if snap == nil {
+				var err error
+				if snap, err = p.engine.Snapshot(); err != nil {
+					return err
+				}
+			}
+			r = p.serve(snap, a)
+		}
+		p.c.send(a, r)
+	}
+	return nil
+}
+
+// halt is the store's own end.
+func (p *process) halt(err error) {
+	c := p.c
+	if len(p.waiting) > 0 {
+		c.fail("one-answer", "store %d ends, and %d requests have no answer", p.id, len(p.waiting))
+	}
+	if err == nil {
+		c.saw("ended properly")
+		_ = p.engine.Write(new(engine.Batch), engine.Synced)
+	}
+	c.note(p, "halt")
+	p.end()
+	if c.faults && !c.playing {
+		c.restartLater(p)
+	}
+}

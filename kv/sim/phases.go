@@ -1,0 +1,181 @@
+// After the faults: a quorum must get somewhere, then all must come to the same state.
+
+package sim
+
+import (
+	"time"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// decideCalm ends the trouble, and chooses the minority that does not come back for now. When members change all come
+// back: which of them are a quorum depends on who is asked.
+func (c *Cluster) decideCalm() {
+	gone := []int{}
+	if c.opts.Spares == 0 {
+		left := (len(c.processes) - 1) / 2
+		for _, p := range c.processes {
+			if p.rotten {
+				left-- // it may not come back either
+			}
+		}
+		for _, i := range c.rnd.Perm(len(c.processes)) {
+			if left > 0 && !c.processes[i].rotten && c.rnd.IntN(3) > 0 {
+				gone = append(gone, i+1)
+				left--
+			}
+		}
+	}
+	c.do(Decision{Verb: VerbCalm, Keys: gone})
+}
+
+// beginCalm heals everything but the stores that are gone.
+func (c *Cluster) beginCalm(d *Decision) {
+	c.faults, c.calm, c.atCalm = false, true, c.counts
+	c.network.calm()
+	c.annotate("calm")
+	for _, p := range c.processes {
+		p.doom = doom{}
+		p.log.become("well")
+		p.data.become("well")
+	}
+	for _, id := range d.Keys {
+		if p := c.process(uint64(id)); p.core != nil {
+			p.crash()
+		}
+	}
+	for _, p := range c.processes {
+		p.gone = contains(d.Keys, p.id)
+		c.revive(p)
+	}
+}
+
+// revive brings a store back that is neither gone nor lost.
+func (c *Cluster) revive(p *process) {
+	if p.gone || p.lost {
+		return
+	}
+	if p.core == nil {
+		p.start()
+		return
+	}
+	p.pausedUntil = 0
+	p.turn()
+}
+
+func contains(keys []int, id uint64) bool {
+	for _, key := range keys {
+		if uint64(key) == id {
+			return true
+		}
+	}
+	return false
+}
+
+// progressed reports whether clients got somewhere since the calm began.
+func (c *Cluster) progressed() bool {
+	return c.counts.Writes >= c.atCalm.Writes+5 && c.counts.Reads >= c.atCalm.Reads+5
+}
+
+// untilProgress goes on until clients got somewhere.
+func (c *Cluster) untilProgress() {
+	for end := c.now + tick*time.Duration(c.opts.LivenessTicks); !c.progressed(); c.step() {
+		if c.now > end {
+			c.fail("liveness", "%d writes and %d reads in %d ticks after everything healed",
+				c.counts.Writes-c.atCalm.Writes, c.counts.Reads-c.atCalm.Reads, c.opts.LivenessTicks)
+		}
+	}
+}
+
+// converge ends a run: those who were gone come back, clients stop, every replica must come to the state of the others,
+// and every request must have its answer. Then each key is read once more, and the whole history is judged.
+func (c *Cluster) converge() {
+	c.ending = true
+	for _, p := range c.processes {
+		p.gone = false
+		c.revive(p)
+	}
+	c.await("converge", "the replicas do not come to the same state", c.converged)
+	for key := range c.keyspace.pair() + 1 {
+		c.readAtLast(key)
+	}
+	c.checkHistory()
+}
+
+// await goes on until something is so.
+func (c *Cluster) await(invariant, text string, done func() bool) {
+	for end := c.now + tick*time.Duration(c.opts.LivenessTicks); !done(); c.step() {
+		if c.now > end {
+			c.fail(invariant, "%s within %d ticks", text, c.opts.LivenessTicks)
+		}
+	}
+}
+
+// converged tells whether all members have applied the same, nobody waits for an answer, and nothing goes on in the
+// background.
+func (c *Cluster) converged() bool {
+	leader := c.leader()
+	if leader == nil || len(c.open) > 0 {
+		return false
+	}
+	for _, p := range c.processes {
+		if p.lost {
+			continue
+		}
+		if p.core == nil || len(p.waiting) > 0 || len(p.streams) > 0 || p.busy || len(p.inbox) > 0 {
+			return false
+		}
+		if _, member := leader.view.Region.PeerOn(p.id); member && !p.caughtUp(leader) || !member && p.mirror.there {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *process) caughtUp(leader *process) bool {
+	return p.mirror.there && !p.view.Installing && p.mirror.applied == leader.mirror.applied &&
+		p.view.Region.Epoch == leader.view.Region.Epoch && leader.view.Last == leader.mirror.applied
+}
+
+// readAtLast reads a key through the leader's log, when all is quiet: what was acknowledged must be there.
+func (c *Cluster) readAtLast(key int) {
+	d := Decision{Verb: VerbCall, What: "get", Value: c.calls + 1, Keys: []int{key}, Store: 1, For: 100 * tick}
+	call := c.begin(&d)
+	c.await("converge", "a last read is not served", func() bool { return call.over })
+	if call.err != nil {
+		c.fail("converge", "a last read of key %d: %v", key, call.err)
+	}
+}
+
+// checkHistory judges what clients saw, and compares all replicas, byte by byte.
+func (c *Cluster) checkHistory() {
+	for _, p := range c.processes {
+		if p.core == nil {
+			continue
+		}
+		p.readMirror()
+		if p.engine.open > len(p.streams) {
+			c.fail("snapshots-closed", "store %d has %d snapshots of its data open, and %d streams", p.id, p.engine.open, len(p.streams))
+		}
+	}
+	key, verdict := c.history.check()
+	if verdict == porcupine.Ok {
+		return
+	}
+	if c.opts.Record {
+		c.page = c.history.picture(key)
+	}
+	if verdict == porcupine.Unknown {
+		c.fail("history-undecided", "the checker could not decide in %v whether the history of %s is linearizable", checkLimit,
+			c.keyName(key))
+	}
+	c.fail("linearizable", "no order of the calls on %s explains what clients saw; the picture shows how far it goes",
+		c.keyName(key))
+}
+
+func (c *Cluster) keyName(key int) string {
+	if key == c.keyspace.pair() {
+		return "the pair"
+	}
+	return string(c.keyspace.places(key)[0].key)
+}

@@ -1,0 +1,273 @@
+// A store's process: its disks, its life, its clock, its inbox.
+
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"tinykv/kv/engine"
+	"tinykv/kv/engine/mem"
+	"tinykv/kv/raftlog"
+	"tinykv/kv/replica"
+	"tinykv/kv/store"
+)
+
+// core is what a process drives: *store.Store.
+type core interface {
+	Handle(now time.Duration, e store.Event)
+	Turn(now time.Duration) []store.Effect
+	Done(now time.Duration)
+	Fail(err error)
+	NextTick() time.Duration
+	Spools() []string
+}
+
+// process is a server of the cluster: what its disks hold survives a crash, and nothing else.
+type process struct {
+	c       *Cluster
+	id      uint64
+	log     disk
+	data    disk
+	spools  spools
+	rotten  bool // a bit of a disk has flipped
+	lost    bool // for good: a disk was found corrupt
+	gone    bool // for now
+	life    int  // counts starts and ends
+	durable durable
+
+	// What follows is of one life.
+
+	core    core // nil: it is down
+	raftLog raftlog.Log
+	engine  *watched
+	born    time.Duration
+	drift   int64 // of its clock, in millionths
+	jumped  time.Duration
+
+	inbox   []store.Event
+	turnDue time.Duration // when the next evTurn comes; 0: none is scheduled
+	effects []store.Effect
+	next    int  // effect
+	busy    bool // with effects
+	waited  bool // the time that the next effect takes has passed
+	failed  error
+	trouble error // of something in the background, to be told between two turns
+	doom    doom
+
+	pausedUntil time.Duration
+	view        replica.View // of the first region, the newest that was published
+	waiting     map[uint64]*attempt
+	mirror      mirror
+	heard       *replica.Message
+	streams     []*stream // to and from this process
+}
+
+func newProcess(c *Cluster, id uint64) *process {
+	p := &process{c: c, id: id}
+	p.log = newDisk(c, id, "log")
+	p.data = newDisk(c, id, "data")
+	p.spools = newSpools(c, id)
+	return p
+}
+
+func (p *process) disk(name string) *disk {
+	if name == "log" {
+		return &p.log
+	}
+	return &p.data
+}
+
+// start begins a life, from the disks alone. A disk that rots is refused; everything else must open.
+func (p *process) start() {
+	c := p.c
+	p.life++
+	*p = process{c: c, id: p.id, log: p.log, data: p.data, spools: p.spools, rotten: p.rotten, life: p.life,
+		durable: p.durable, waiting: map[uint64]*attempt{}, born: c.now, drift: c.drift(p)}
+	opened, err := p.open()
+	if err != nil {
+		p.refused(err)
+		return
+	}
+	p.core = opened
+	p.tidySpools()
+	p.checkStart()
+	c.note(p, "start", p.mirror.applied)
+	p.wake()
+}
+
+// open opens the disks and the store on them.
+func (p *process) open() (core, error) {
+	logEngine, err := mem.Open(p.log.mem)
+	if err != nil {
+		return nil, err
+	}
+	dataEngine, err := mem.Open(p.data.mem)
+	if err != nil {
+		return nil, err
+	}
+	p.engine = &watched{Engine: dataEngine}
+	// What survived a crash may still be in a cache that the next one empties. Raft counts it as durable, so it must be.
+	if err := errors.Join(logEngine.Write(new(engine.Batch), engine.Synced), p.engine.Write(new(engine.Batch), engine.Synced)); err != nil {
+		return nil, err
+	}
+	if p.raftLog, err = raftlog.Open(logEngine, raftlog.Options{CacheBytes: p.c.cacheBytes(p)}); err != nil {
+		return nil, err
+	}
+	if p.id <= uint64(p.c.opts.Stores) {
+		if err := store.Bootstrap(p.raftLog, p.engine, p.c.region, p.id); err != nil {
+			return nil, err
+		}
+	}
+	seed := p.c.draw(drawCore, p.id, uint64(p.life))
+	return store.Open(store.Config{ClusterID: clusterID, StoreID: p.id, Log: p.raftLog, Data: p.engine,
+		Rand: rand.New(rand.NewPCG(seed, p.id)), TickInterval: tick, Raft: p.c.opts.Raft, Limits: p.c.limits})
+}
+
+// refused is a store that does not start. There must be a reason.
+func (p *process) refused(err error) {
+	corrupt := errors.Is(err, engine.ErrCorrupt) || errors.Is(err, raftlog.ErrCorrupt) ||
+		errors.Is(err, store.ErrCorrupt) || errors.Is(err, replica.ErrCorrupt)
+	switch {
+	case p.rotten && corrupt:
+		p.c.saw("corrupt disk refused")
+		p.lost = true
+	case errors.Is(err, mem.ErrDiskFull) || errors.Is(err, errSync):
+		p.c.restartLater(p)
+	default:
+		p.c.fail("restart", "store %d does not start: %v", p.id, err)
+	}
+	if p.c.opts.Trace {
+		p.c.tell(p, "does not start: %v", err)
+	}
+	p.log.mem.Crash()
+	p.data.mem.Crash()
+}
+
+// clock is the process's own, in this life: it runs a little fast or slow, and may have jumped.
+func (p *process) clock() time.Duration {
+	d := p.c.now - p.born
+	return d + d*time.Duration(p.drift)/million + p.jumped
+}
+
+const million = 1_000_000
+
+// when is the first time of the cluster at which the process's clock shows local.
+func (p *process) when(local time.Duration) time.Duration {
+	return p.born + ((local-p.jumped)*million+million+time.Duration(p.drift)-1)/time.Duration(million+p.drift) + 1
+}
+
+// receive puts an event into the inbox. If the loop is idle, it takes it at once.
+func (p *process) receive(e store.Event) {
+	if p.core == nil {
+		return
+	}
+	p.inbox = append(p.inbox, e)
+	p.turn()
+}
+
+// turnAt is the loop when it was to look at its clock.
+func (p *process) turnAt(now time.Duration) {
+	if p.turnDue <= now {
+		p.turnDue = 0
+		p.turn()
+	}
+}
+
+// turn is the loop, until there is nothing to do, or it has to wait for a disk.
+func (p *process) turn() {
+	for p.core != nil && !p.busy && !p.paused() {
+		now := p.clock()
+		if p.trouble != nil && p.failed == nil {
+			p.fail(p.trouble)
+		}
+		for _, e := range p.inbox {
+			p.core.Handle(now, e)
+		}
+		clear(p.inbox)
+		p.inbox = p.inbox[:0]
+		p.effects, p.next = p.core.Turn(now), 0
+		if len(p.effects) == 0 {
+			p.wake()
+			return
+		}
+		p.busy = true
+		p.c.counts.Turns++
+		p.carryOut()
+	}
+}
+
+// wake sees to it that the loop runs when its next tick is due.
+func (p *process) wake() {
+	due := max(p.when(p.core.NextTick()), p.c.now+1)
+	if p.turnDue == 0 || due < p.turnDue {
+		p.turnDue = due
+		p.c.at(due, event{kind: evTurn, process: p, life: p.life})
+	}
+}
+
+func (p *process) paused() bool { return p.c.now < p.pausedUntil }
+
+// pause stops the process, as SIGSTOP does: nothing of it runs, its clock does.
+func (p *process) pause(d time.Duration) {
+	if until := p.c.now + d; until > p.pausedUntil {
+		p.pausedUntil = until
+		p.c.at(until, event{kind: evResume, process: p, life: p.life})
+	}
+}
+
+// resume lets it run again.
+func (p *process) resume() {
+	if !p.paused() {
+		p.turn()
+	}
+}
+
+// crash ends a life. What was not synced may be gone; a write that was under way may be there in part.
+func (p *process) crash() {
+	c := p.c
+	if p.waited && c.draw(drawDisk, p.id, uint64(p.life))%2 == 0 {
+		p.writeHalf()
+	}
+	c.saw("crash")
+	c.note(p, "crash", uint64(p.life))
+	p.end()
+	if c.faults && !c.playing {
+		c.restartLater(p)
+	}
+}
+
+// end is the end of the process: its memory is gone, its connections break.
+func (p *process) end() {
+	p.breakStreams()
+	p.core = nil
+	p.life++
+	p.log.mem.Crash()
+	p.data.mem.Crash()
+	p.spools.Crash()
+	for _, id := range slices.Sorted(maps.Keys(p.waiting)) {
+		p.c.send(p.waiting[id], reply{lost: true})
+	}
+	p.waiting, p.inbox, p.effects = nil, nil, nil
+	p.busy, p.waited = false, false
+}
+
+// restartLater has a process that is down come back within a while.
+func (c *Cluster) restartLater(p *process) {
+	delay := time.Duration(c.draw(drawRestart, p.id, uint64(p.life)) % uint64(40*tick))
+	c.at(c.now+delay, event{kind: evRestart, process: p, life: p.life})
+}
+
+// flip lets a bit of a disk flip, at rest or under the running store.
+func (p *process) flip(name string) {
+	if p.disk(name).mem.FlipBit() {
+		p.rotten = true
+		p.c.saw("bit flipped")
+	}
+}
+
+func (p *process) String() string { return fmt.Sprintf("store %d", p.id) }
