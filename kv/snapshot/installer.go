@@ -16,8 +16,9 @@ import (
 	"tinykv/kv/engine"
 )
 
-// batchBytes is the size of the batches. It bounds how long others wait behind one, and how much memory it takes.
-const batchBytes = 4 << 20
+// BatchBytes is the size of the batches of an Installer. It bounds how long others wait behind one, and how much memory it
+// takes.
+const BatchBytes = 4 << 20
 
 // Installer turns a spool into the batches that install it. It belongs to one goroutine.
 type Installer struct {
@@ -25,6 +26,7 @@ type Installer struct {
 	head     Head
 	data     engine.Snapshot
 	records  *engine.Batch
+	limit    int // BatchBytes, except in tests
 	verifier verifier
 
 	family int    // index into families: the one whose old data is being deleted
@@ -39,20 +41,22 @@ type Installer struct {
 // what is found there is what is deleted. records are the operations that make the snapshot the applied state. File and
 // data stay open until the installation ends and are closed by their owner.
 func NewInstaller(file io.Reader, h Head, data engine.Snapshot, records *engine.Batch) *Installer {
-	return &Installer{file: bufio.NewReader(file), head: h, data: data, records: records, from: h.Region.Range.Start}
+	return &Installer{file: bufio.NewReader(file), head: h, data: data, records: records, limit: BatchBytes,
+		from: h.Region.Range.Start}
 }
 
 // Next returns the next batch to be written, and io.EOF behind the last one. The batch is valid until the next call of Next.
 // The batches, written in this order, Buffered, leave exactly the snapshot's pairs in the region's range of the families
 // default, lock and write; nothing else is touched but by the records.
 //
-//   - First come batches that delete what data has there. Each deletes keys of at most batchBytes by ranges, since not every
+//   - First come batches that delete what data has there. Each deletes keys of at most BatchBytes by ranges, since not every
 //     engine can delete more at once; a family that has nothing to delete is left alone.
-//   - Then the pairs, in batches of at most batchBytes (by engine.Batch.Size), unless a single pair is larger.
+//   - Then the pairs, in batches of at most BatchBytes (by engine.Batch.Size), unless a single pair is larger.
 //   - The last batch, which may have no pairs, ends with the records. It comes only when the whole spool is verified.
 //
 // After io.EOF the caller makes all of it durable by an empty Synced batch. If an installation does not come to its end, it
-// is begun anew with a new Installer and a new data: the outcome is the same, whatever was written before.
+// is begun anew with a new Installer and a new data: the outcome is the same, whatever was written before. If the records are
+// found after a crash, it has come to its end, and must not be begun anew: they would be a lie while it lasts.
 //
 // Other errors: ErrCorrupt, ErrNewer, ErrOutOfOrder, ErrOutside, ErrTooLarge if the spool is not what was received, ErrForeign if
 // it is of another head; those of file and data. The Installer is of no more use then, and the region is neither old nor new:
@@ -135,7 +139,7 @@ func (in *Installer) nothingLeft() error {
 // delete adds to the batch deletes of as much old data as one batch may delete; none if there is no more.
 func (in *Installer) delete() error {
 	keys := in.head.Region.Range
-	room := batchBytes
+	room := in.limit
 	for in.family < len(families) && room > 0 {
 		cf := families[in.family]
 		size, end, err := in.measure(cf, room)
@@ -182,7 +186,7 @@ func (in *Installer) put() bool {
 			panic("snapshot: a verified chunk does not decode: " + err.Error())
 		}
 		size := len(key) + len(value) + engine.OpOverhead
-		if in.batch.Len() > 0 && in.batch.Size()+size > batchBytes {
+		if in.batch.Len() > 0 && in.batch.Size()+size > in.limit {
 			in.rest = before
 			return false
 		}
