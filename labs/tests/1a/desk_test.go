@@ -38,10 +38,14 @@ var (
 	refused = explain.Rule{ID: "INV-1a.10", Says: "what is refused has a named error and changes nothing"}
 	durable = explain.Rule{ID: "INV-1a.11", Says: "what was acknowledged is there after the engine is opened again"}
 	release = explain.Rule{ID: "INV-1a.12", Says: "an open snapshot keeps the engine open, a closed one does not"}
+	told    = explain.Rule{ID: "INV-1a.13",
+		Says: "damage on disk is ErrCorrupt to who reads the pair: no value, no missing key, no end; other pairs are as before"}
+	shared = explain.Rule{ID: "INV-1a.14",
+		Says: "goroutines may share a snapshot, also with the one that closes it, and reading leaves nothing in memory"}
 )
 
 // patience bounds every wait for another goroutine. It is far longer than any correct engine needs.
-const patience = 4 * time.Second
+const patience = 8 * time.Second
 
 // desk is an engine under test, with a record of what was done to it.
 type desk struct {

@@ -5,6 +5,8 @@ package stage1a_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,32 +57,43 @@ func TestSnapshotNeverChanges(t *testing.T) {
 	s3.close()
 }
 
+// TestOldSnapshotOutlivesManyWrites writes so much after a snapshot that the engine moves it to other files.
 func TestOldSnapshotOutlivesManyWrites(t *testing.T) {
 	d := open(t, frozen)
-	for i := range 20 {
-		d.write(put(engine.Default, fmt.Sprintf("%02d", i), "first"))
+	const keys = 200
+	var want []pair
+	var ops []engine.Op
+	for i := range keys {
+		key := fmt.Sprintf("%04d", i)
+		want = append(want, pair{key, "first"})
+		ops = append(ops, put(engine.Default, key, "first"))
 	}
+	d.write(ops...)
 	s := d.snapshot()
-	for round := range 30 {
-		for i := range 20 {
-			if (i+round)%7 == 0 {
-				d.write(del(engine.Default, fmt.Sprintf("%02d", i)))
-			} else {
-				d.write(put(engine.Default, fmt.Sprintf("%02d", i), fmt.Sprintf("round %d", round)))
+	overwrite := func(rounds int) {
+		t.Helper()
+		for round := range rounds {
+			for i := range ops {
+				ops[i] = put(engine.Default, want[i].k, strings.Repeat(fmt.Sprintf("round %03d ", round), 50))
+				if round%10 == 9 && i%7 == 0 {
+					ops[i] = del(engine.Default, want[i].k)
+				}
 			}
+			d.write(ops...)
 		}
 	}
-	var want []pair
-	for i := range 20 {
-		key := fmt.Sprintf("%02d", i)
-		s.has(engine.Default, key, "first")
-		want = append(want, pair{key, "first"})
+	for range 2 {
+		overwrite(60)
+		for _, p := range want {
+			s.has(engine.Default, p.k, p.v)
+		}
+		s.lacks(engine.Default, "never written")
+		s.holds(engine.Default, "", "", want...)
 	}
-	s.holds(engine.Default, "", "", want...)
 }
 
 func TestSnapshotIsSharedByGoroutines(t *testing.T) {
-	d := open(t, frozen)
+	d := open(t, shared)
 	const keys = 60
 	var ops []engine.Op
 	for i := range keys {
@@ -106,6 +119,136 @@ func TestSnapshotIsSharedByGoroutines(t *testing.T) {
 			d.broken("four answers", "one goroutine did not end")
 		}
 	}
+	d.say("four goroutines open iterators of %s and close them, 5000 each", s.name)
+	for range 4 {
+		go func() { results <- openMany(s.s, 5000) }()
+	}
+	for range 4 {
+		if bad := <-results; bad != "" {
+			d.broken("20000 iterators", bad)
+		}
+	}
+	s.close()
+}
+
+func openMany(s engine.Snapshot, n int) string {
+	for range n {
+		it, err := s.Iterator(engine.Default, engine.IterOptions{})
+		if err == nil {
+			err = it.Close()
+		}
+		if err != nil {
+			return err.Error()
+		}
+	}
+	return ""
+}
+
+// TestSnapshotIsClosedWhileItIsRead : whoever reads has the value, or is told that the snapshot is closed.
+func TestSnapshotIsClosedWhileItIsRead(t *testing.T) {
+	d := open(t, shared)
+	d.write(put(engine.Default, "a", "1"))
+	d.snapshot().has(engine.Default, "a", "1")
+	d.say("200 times: take a snapshot, let two goroutines Get(default, \"a\") again and again, and close it meanwhile")
+	for range 200 {
+		s, err := d.e.Snapshot()
+		if err != nil {
+			d.broken("a snapshot", explain.Error(err))
+		}
+		results, reading := make(chan string, 2), make(chan struct{}, 2)
+		for range 2 {
+			go func() { results <- readUntilClosed(s, reading) }()
+		}
+		for range 2 {
+			<-reading
+		}
+		if bad := calm(s.Close); bad != "" {
+			d.broken("the snapshot is closed", bad)
+		}
+		for range 2 {
+			if bad := <-results; bad != "" {
+				d.broken(`the value "1" before Close, and engine.ErrClosed after it`, bad)
+			}
+		}
+	}
+}
+
+// readUntilClosed tells when it has begun, and what surprised it.
+func readUntilClosed(s engine.Snapshot, reading chan<- struct{}) (bad string) {
+	for i := 0; bad == ""; i++ {
+		var v []byte
+		err := errors.New("")
+		bad = calm(func() error { v, err = s.Get(engine.Default, []byte("a")); return nil })
+		if i == 0 {
+			reading <- struct{}{}
+		}
+		runtime.Gosched()
+		switch {
+		case bad == "" && errors.Is(err, engine.ErrClosed):
+			return ""
+		case bad == "" && (err != nil || string(v) != "1"):
+			bad = explain.Value(v, err)
+		}
+	}
+	return bad
+}
+
+// calm calls f and words its error, or its panic.
+func calm(f func() error) (bad string) {
+	defer func() {
+		if p := recover(); p != nil {
+			bad = fmt.Sprintf("a panic: %v", p)
+		}
+	}()
+	if err := f(); err != nil {
+		return explain.Error(err)
+	}
+	return ""
+}
+
+// TestReadingLeavesNothingInMemory : a snapshot of a large region is read for minutes.
+func TestReadingLeavesNothingInMemory(t *testing.T) {
+	d := open(t, shared)
+	const keys, rounds = 500, 300
+	var ops []engine.Op
+	for i := range keys {
+		ops = append(ops, put(engine.Default, fmt.Sprintf("%03d", i), "v"))
+	}
+	d.write(ops...)
+	s := d.snapshot()
+	w := s.iterator(engine.Default, "", "")
+	read := func(rounds int) {
+		for range rounds {
+			for ok := w.it.First(); ok; ok = w.it.Next() {
+			}
+			for ok := w.it.Last(); ok; ok = w.it.Prev() {
+			}
+			for range 20 {
+				if v, err := s.s.Get(engine.Default, []byte("007")); err != nil {
+					d.broken("the value", explain.Value(v, err))
+				}
+			}
+		}
+	}
+	read(2) // what is made once is made
+	before := heap()
+	d.say("walk over %d pairs %d times forward and backward, and Get %d times", keys, rounds, 20*rounds)
+	read(rounds)
+	const limit = 1 << 20
+	if after := heap(); after > before+limit {
+		d.broken("no more memory in use than before, but for a little", fmt.Sprintf("%d KiB more", (after-before)>>10))
+	}
+	w.close()
+	s.close()
+}
+
+// heap is how many bytes are in use.
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 // readAll reads every key by Get and by iterator, and says what is wrong.
