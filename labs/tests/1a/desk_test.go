@@ -39,7 +39,8 @@ var (
 	durable = explain.Rule{ID: "INV-1a.11", Says: "what was acknowledged is there after the engine is opened again"}
 	release = explain.Rule{ID: "INV-1a.12", Says: "an open snapshot keeps the engine open, a closed one does not"}
 	told    = explain.Rule{ID: "INV-1a.13",
-		Says: "damage on disk is ErrCorrupt to who reads the pair: no value, no missing key, no end; other pairs are as before"}
+		Says: "damage on disk is ErrCorrupt to who reads the pair: no value, no missing key, no end; other pairs are as " +
+			"before"}
 	shared = explain.Rule{ID: "INV-1a.14",
 		Says: "goroutines may share a snapshot, also with the one that closes it, and reading leaves nothing in memory"}
 )

@@ -1,21 +1,31 @@
 // Package stage2aa_test grades exercise 2aa: leader election, with messages made by hand and with seeded clusters.
 //
-// desk_test.go holds the rules of the handout and what a failure tells; node_test.go the workbench.
+// desk_test.go holds the rules of the handout and what a failure tells; the workbench is package raftdesk.
 package stage2aa_test
 
 import (
-	"fmt"
-	"strings"
-
 	"tinykv/labs/tests/explain"
-	"tinykv/raft"
-	"tinykv/raft/rafttest"
+	"tinykv/labs/tests/raftdesk"
+)
+
+// The workbench in short words.
+type (
+	desk   = raftdesk.Desk
+	node   = raftdesk.Node
+	option = raftdesk.Option
+)
+
+var (
+	upTo, logOf     = raftdesk.UpTo, raftdesk.LogOf
+	find, spoken    = raftdesk.Find, raftdesk.Spoken
+	vote, hardState = raftdesk.Vote, raftdesk.HardState
 )
 
 // The rules of the handout 2aa.
 var (
 	terms = explain.Rule{ID: "INV-2aa.1",
-		Says: "a node's term never falls, a later term is entered as a follower, and a message of an earlier one moves nothing"}
+		Says: "a node's term never falls, a later term is entered as a follower, and a message of an earlier one moves " +
+			"nothing"}
 	oneVote = explain.Rule{ID: "INV-2aa.2",
 		Says: "a node gives one vote in a term at most, and it is durable before anybody hears of it"}
 	upToDate = explain.Rule{ID: "INV-2aa.3",
@@ -42,26 +52,3 @@ var (
 	progress = explain.Rule{ID: "INV-2aa.13",
 		Says: "while a quorum can talk, a leader comes about within a few timeouts, and then stays"}
 )
-
-// lines cuts a record to its end.
-func lines(steps []string) string {
-	const last = 16
-	if n := len(steps); n > last {
-		steps = append([]string{fmt.Sprintf("(%d steps before these)", n-last)}, steps[n-last:]...)
-	}
-	return strings.Join(steps, "\n")
-}
-
-// spoken lists messages in the protocol's notation.
-func spoken(ms []raft.Message) string {
-	if len(ms) == 0 {
-		return "no message"
-	}
-	var all []string
-	for i := range ms {
-		all = append(all, rafttest.FormatMessage(&ms[i]))
-	}
-	return strings.Join(all, "\n")
-}
-
-func hardState(h raft.HardState) string { return fmt.Sprintf("term %d, vote %d", h.Term, h.Vote) }

@@ -12,11 +12,11 @@ func TestElectionTimeoutLiesInItsRange(t *testing.T) {
 	seen := map[int]bool{}
 	for id := uint64(1); id <= 80; id++ {
 		r := begin(t, timeouts)
-		n := r.start(id, diskOf(raft.ConfState{Voters: []uint64{id, 500, 501}}))
-		ticks := n.untilItAsks(40)
-		r.say("nobody is heard of for %d ticks", ticks)
+		n := r.Start(id, logOf(raft.ConfState{Voters: []uint64{id, 500, 501}}))
+		ticks := untilItAsks(n, 40)
+		r.Say("nobody is heard of for %d ticks", ticks)
 		if ticks < 10 || ticks > 19 {
-			r.broken("with ElectionTicks 10, a campaign after 10 to 19 ticks", fmt.Sprintf("after %d (41: never)", ticks))
+			r.Broken("with ElectionTicks 10, a campaign after 10 to 19 ticks", fmt.Sprintf("after %d (41: never)", ticks))
 		}
 		seen[ticks] = true
 	}
@@ -31,18 +31,18 @@ func TestElectionTimeoutLiesInItsRange(t *testing.T) {
 func TestElectionTimeoutIsDrawnAnew(t *testing.T) {
 	for _, opts := range [][]option{{manyTicks}, {manyTicks, plainVotes}} {
 		r := begin(t, timeouts)
-		n := r.fresh(1, 3, opts...)
+		n := r.Fresh(1, upTo(3), opts...)
 		short, long := 1000, 0
 		for range 60 {
-			ticks := n.untilItAsks(400)
+			ticks := untilItAsks(n, 400)
 			if ticks < 100 || ticks > 199 {
-				r.broken("with ElectionTicks 100, each wait is of 100 to 199 ticks", fmt.Sprintf("a wait of %d ticks", ticks))
+				r.Broken("with ElectionTicks 100, each wait is of 100 to 199 ticks", fmt.Sprintf("a wait of %d ticks", ticks))
 			}
 			short, long = min(short, ticks), max(long, ticks)
 		}
-		r.steps = []string{"a node whose questions nobody answers campaigns 60 times"}
+		r.Done = []string{"a node whose questions nobody answers campaigns 60 times"}
 		if short > 135 || long < 165 {
-			r.broken("waits all over the range from 100 to 199", fmt.Sprintf("all of them between %d and %d", short, long),
+			r.Broken("waits all over the range from 100 to 199", fmt.Sprintf("all of them between %d and %d", short, long),
 				"a length drawn once for ever, or anew at each tick, lies in a corner of the range")
 		}
 	}
@@ -51,11 +51,11 @@ func TestElectionTimeoutIsDrawnAnew(t *testing.T) {
 // What begins the wait again, and what does not (§5.2).
 func TestWordOfTheLeaderPutsTheElectionOff(t *testing.T) {
 	r := begin(t, timeouts)
-	n := r.fresh(1, 3)
+	n := r.Fresh(1, upTo(3))
 	for i := range 50 {
-		ms := append(n.tick(9), n.step(heartbeat(2, 1))...)
+		ms := append(n.Ticks(9), n.Hear(heartbeat(2, 1))...)
 		if got := asks(ms); len(got) > 0 {
-			r.broken("no campaign while node 2, the leader of term 1, is heard every 9 ticks",
+			r.Broken("no campaign while node 2, the leader of term 1, is heard every 9 ticks",
 				fmt.Sprintf("after %d heartbeats: %s", i, spoken(got)))
 		}
 	}
@@ -63,15 +63,15 @@ func TestWordOfTheLeaderPutsTheElectionOff(t *testing.T) {
 
 func TestGivenVotePutsTheElectionOff(t *testing.T) {
 	r := begin(t, timeouts)
-	n := r.fresh(1, 5, plainVotes, stubborn)
+	n := r.Fresh(1, upTo(5), plainVotes, stubborn)
 	for term := uint64(1); term <= 30; term++ {
-		n.step(vote(2, term, false)) // the term begins; its vote is still free
-		n.tick(9)
-		if !n.votes(raft.MsgVote, 2+term%4, term, 0, 0) {
-			r.broken("the free vote of a term for the first candidate", "refused")
+		n.Hear(vote(2, term, false)) // the term begins; its vote is still free
+		n.Ticks(9)
+		if !votes(n, raft.MsgVote, 2+term%4, term, 0, 0) {
+			r.Broken("the free vote of a term for the first candidate", "refused")
 		}
-		if got := asks(n.tick(9)); len(got) > 0 {
-			r.broken("no campaign within 10 ticks of a vote that was given", spoken(got))
+		if got := asks(n.Ticks(9)); len(got) > 0 {
+			r.Broken("no campaign within 10 ticks of a vote that was given", spoken(got))
 		}
 	}
 }
@@ -79,16 +79,16 @@ func TestGivenVotePutsTheElectionOff(t *testing.T) {
 // A candidate whose log is too old must not keep one from campaigning whose log is not.
 func TestRefusedVoteDoesNotPutTheElectionOff(t *testing.T) {
 	r := begin(t, timeouts)
-	n := r.start(1, diskOf(raft.ConfState{Voters: voters(3)}, 1, 1), plainVotes)
-	n.step(vote(2, 2, false)) // all that happens in term 2
+	n := r.Start(1, logOf(upTo(3), 1, 1), plainVotes)
+	n.Hear(vote(2, 2, false)) // all that happens in term 2
 	for i := range 19 {
 		n.Tick()
-		if len(asks(n.drain())) > 0 {
+		if len(asks(n.Drain())) > 0 {
 			return
 		}
-		n.votes(raft.MsgVote, 3, 2, 1, 1)
+		votes(n, raft.MsgVote, 3, 2, 1, 1)
 		if i == 18 {
-			r.broken("a campaign within 19 ticks, although node 3 asks for votes it can't be given", "no campaign")
+			r.Broken("a campaign within 19 ticks, although node 3 asks for votes it can't be given", "no campaign")
 		}
 	}
 }
@@ -97,11 +97,11 @@ func TestRefusedVoteDoesNotPutTheElectionOff(t *testing.T) {
 func TestAloneElectsItself(t *testing.T) {
 	for _, opts := range [][]option{nil, {plainVotes}} {
 		r := begin(t, progress)
-		n := r.fresh(1, 1, opts...)
-		n.tick(19)
-		n.is(raft.StateLeader, 1)
+		n := r.Fresh(1, upTo(1), opts...)
+		n.Ticks(19)
+		n.Is(raft.StateLeader, 1)
 		if s := n.Status(); s.HardState.Vote != 1 {
-			r.broken("a leader that has voted for itself", n.where())
+			r.Broken("a leader that has voted for itself", n.Where())
 		}
 	}
 }
@@ -109,25 +109,25 @@ func TestAloneElectsItself(t *testing.T) {
 // Who may not campaign.
 func TestOnlyVotersCampaign(t *testing.T) {
 	r := begin(t, electable)
-	n := r.start(4, diskOf(raft.ConfState{Voters: voters(3), Learners: []uint64{4}}))
-	if ms := asks(n.tick(60)); len(ms) > 0 {
-		r.broken("a learner never campaigns", spoken(ms))
+	n := r.Start(4, logOf(raft.ConfState{Voters: voters(3), Learners: []uint64{4}}))
+	if ms := asks(n.Ticks(60)); len(ms) > 0 {
+		r.Broken("a learner never campaigns", spoken(ms))
 	}
-	if n.votes(raft.MsgVote, 1, 1, 0, 0) == false {
-		r.broken("a learner gives its vote: it may be a voter by now and not know it (§6)", "refused")
+	if votes(n, raft.MsgVote, 1, 1, 0, 0) == false {
+		r.Broken("a learner gives its vote: it may be a voter by now and not know it (§6)", "refused")
 	}
 }
 
 func TestLeaderDoesNotCampaign(t *testing.T) {
 	for _, opts := range [][]option{nil, {plainVotes}} {
-		c := begin(t, electable).cluster(3, opts...)
-		n := c.elect(1)
+		c := begin(t, electable).Cluster(upTo(3), opts...)
+		n := c.Elect(1)
 		term := n.Term()
-		if ms := asks(n.campaign()); len(ms) > 0 {
-			c.broken("a leader that is asked to campaign does nothing", spoken(ms))
+		if ms := asks(n.Campaigns()); len(ms) > 0 {
+			c.Broken("a leader that is asked to campaign does nothing", spoken(ms))
 		}
-		n.is(raft.StateLeader, term)
-		c.tick(50)
-		n.is(raft.StateLeader, term)
+		n.Is(raft.StateLeader, term)
+		c.Tick(50)
+		n.Is(raft.StateLeader, term)
 	}
 }

@@ -12,15 +12,15 @@ import (
 func linear(c *raft.Config) { c.LinearBacktrack = true }
 
 // pair is a cluster of three: node 1 with one log, node 2 with another, node 3 empty. Node 1 is elected.
-func (r *record) pair(mine, theirs []uint64, opts ...option) *cluster {
-	r.t.Helper()
-	conf := raft.ConfState{Voters: voters(3)}
-	own := diskOf(conf, mine...)
+func pair(d *desk, mine, theirs []uint64, opts ...option) *desk {
+	d.T.Helper()
+	own := logOf(upTo(3), mine...)
 	own.SetHardState(raft.HardState{Term: max(slices.Max(mine), slices.Max(append(theirs, 1)))})
-	c := &cluster{record: r, nodes: []*node{r.start(1, own, opts...), r.start(2, diskOf(conf, theirs...), opts...),
-		r.start(3, diskOf(conf), opts...)}}
-	c.elect(1)
-	return c
+	d.Start(1, own, opts...)
+	d.Start(2, logOf(upTo(3), theirs...), opts...)
+	d.Start(3, logOf(upTo(3)), opts...)
+	d.Elect(1)
+	return d
 }
 
 // Whatever a follower's log is, it ends up as the leader's (figure 7).
@@ -36,13 +36,13 @@ func TestFigure7(t *testing.T) {
 	} {
 		for _, opts := range [][]option{nil, {linear}} {
 			r := begin(t, converge)
-			r.say("figure 7 (%s): a follower with the terms %v", name, theirs)
-			c := r.pair(mine, theirs, opts...)
-			c.tick(3)
-			want := append(slices.Clone(mine), c.nodes[0].Term())
-			for _, n := range c.nodes {
-				n.hasLog(want...)
-				n.committed(uint64(len(want)))
+			r.Say("figure 7 (%s): a follower with the terms %v", name, theirs)
+			c := pair(r, mine, theirs, opts...)
+			c.Tick(3)
+			want := append(slices.Clone(mine), c.Nodes[0].Term())
+			for _, n := range c.Nodes {
+				hasLog(n, want...)
+				committed(n, uint64(len(want)))
 			}
 		}
 	}
@@ -63,63 +63,65 @@ func TestRejectionsSkipWholeTerms(t *testing.T) {
 		theirs = append(theirs, 3)
 	}
 	r := begin(t, converge)
-	c := r.pair(mine, theirs)
-	if n := c.rejections; n > 6 {
-		r.broken("a log that diverged in two terms is found out by a handful of rejections", fmt.Sprintf("%d of them", n))
+	c := pair(r, mine, theirs)
+	rejected := slices.DeleteFunc(c.SentOf(raft.MsgAppResp), func(m raft.Message) bool { return !m.Reject })
+	if n := len(rejected); n > 6 {
+		r.Broken("a log that diverged in two terms is found out by a handful of rejections", fmt.Sprintf("%d of them", n))
 	}
-	c.nodes[1].hasLog(append(mine, 5)...)
+	hasLog(c.Nodes[1], append(mine, 5)...)
 }
 
 // The same in small steps still gets there.
 func TestLinearBacktrackStepsByOne(t *testing.T) {
 	r := begin(t, converge)
-	c := r.pair([]uint64{1, 1, 1, 1, 4, 4}, []uint64{1, 1, 2, 2, 2, 2}, linear)
-	c.nodes[1].hasLog(1, 1, 1, 1, 4, 4, 5)
+	c := pair(r, []uint64{1, 1, 1, 1, 4, 4}, []uint64{1, 1, 2, 2, 2, 2}, linear)
+	hasLog(c.Nodes[1], 1, 1, 1, 1, 4, 4, 5)
 }
 
 // Three nodes agree: the whole of Raft in one test (§5).
 func TestThreeNodesAgree(t *testing.T) {
-	c := begin(t, agree).cluster(3)
-	n := c.elect(1)
+	c := begin(t, agree).Cluster(upTo(3))
+	n := c.Elect(1)
 	want := []string{"a", "b", "c", "d"}
 	for _, s := range want {
-		n.propose(s)
-		c.settle()
+		n.Proposes(s)
+		c.Run()
 	}
-	c.tick(2)
-	for _, n := range c.nodes {
-		if !slices.Equal(n.applied, want) {
-			c.broken(fmt.Sprintf("node %d applied %v", n.id, want), fmt.Sprint(n.applied))
+	c.Tick(2)
+	for _, n := range c.Nodes {
+		if !slices.Equal(n.Payloads(), want) {
+			c.Broken(fmt.Sprintf("node %d applied %v", n.ID, want), fmt.Sprint(n.Payloads()))
 		}
 	}
 }
 
 // A leader that was cut off comes back with entries that nobody else has.
 func TestDeposedLeadersEntriesAreReplaced(t *testing.T) {
-	c := begin(t, agree).cluster(3)
-	old := c.elect(1)
-	c.away = []uint64{1}
-	old.propose("lost 1")
-	old.propose("lost 2")
-	c.settle()
-	old.committed(1)
-	c.tick(60, 2, 3)
+	c := begin(t, agree).Cluster(upTo(3))
+	old := c.Elect(1)
+	c.Isolate(1)
+	old.Proposes("lost 1")
+	old.Proposes("lost 2")
+	c.Run()
+	committed(old, 1)
+	c.Tick(60, 2, 3)
 	var lead *node
-	for _, n := range c.nodes[1:] {
-		if n.role() == raft.StateLeader {
+	for _, n := range c.Nodes[1:] {
+		if n.Role() == raft.StateLeader {
 			lead = n
 		}
 	}
 	if lead == nil {
-		c.broken("node 2 or 3 leads", c.where())
+		c.Broken("node 2 or 3 leads", c.Where())
 	}
-	lead.propose("kept")
-	c.settle()
-	c.away = nil
-	c.tick(10)
-	for _, n := range c.nodes {
-		if !slices.Equal(n.applied, []string{"kept"}) {
-			c.broken(fmt.Sprintf("node %d applied kept, and nothing that only the old leader had", n.id), fmt.Sprint(n.applied))
+	lead.Proposes("kept")
+	c.Run()
+	c.Heal()
+	c.Tick(10)
+	for _, n := range c.Nodes {
+		if !slices.Equal(n.Payloads(), []string{"kept"}) {
+			c.Broken(fmt.Sprintf("node %d applied kept, and nothing that only the old leader had", n.ID),
+				fmt.Sprint(n.Payloads()))
 		}
 	}
 }
@@ -129,10 +131,11 @@ var broke = map[string]string{
 	"log-matching":         matching.Message("a cluster under faults", "equal entries at equal index and term", "not so"),
 	"state-machine-safety": agree.Message("a cluster under faults", "all nodes apply the same", "not so"),
 	"leader-completeness":  agree.Message("a cluster under faults", "leaders that have all that was committed", "not so"),
-	"durable-quorum":       quorum.Message("a cluster under faults", "what is committed is durable on a majority", "not so"),
-	"monotone":             followerCommit.Message("a cluster under faults", "a commit index that never falls", "it fell"),
-	"persist-before-send":  vouched.Message("a cluster under faults", "durable before it is acknowledged", "not so"),
-	"liveness":             progress.Message("a cluster under faults, then healed", "progress", "none"),
+	"durable-quorum": quorum.Message("a cluster under faults", "what is committed is durable on a majority",
+		"not so"),
+	"monotone":            followerCommit.Message("a cluster under faults", "a commit index that never falls", "it fell"),
+	"persist-before-send": vouched.Message("a cluster under faults", "durable before it is acknowledged", "not so"),
+	"liveness":            progress.Message("a cluster under faults, then healed", "progress", "none"),
 }
 
 // Everything at once: delay, loss, repetition, partitions, crashes, restarts.

@@ -8,9 +8,9 @@ import (
 	"tinykv/raft"
 )
 
-func follower(r *record, logTerms ...uint64) *node {
-	r.t.Helper()
-	return r.start(1, diskOf(raft.ConfState{Voters: voters(3)}, logTerms...))
+func follower(r *desk, logTerms ...uint64) *node {
+	r.T.Helper()
+	return r.Start(1, logOf(upTo(3), logTerms...))
 }
 
 // The consistency check (figure 2, AppendEntries 2; §5.3).
@@ -30,15 +30,15 @@ func TestAppendFollowsItsPredecessor(t *testing.T) {
 	} {
 		r := begin(t, matching)
 		n := follower(r, tt.have...)
-		m := n.append(tt.m)
+		m := answerTo(n, tt.m)
 		if m.Reject == tt.accept {
-			r.broken(fmt.Sprintf("a log of the terms %v, an append after %d/%d: accepted %v", tt.have, tt.m.Index, tt.m.LogTerm,
+			r.Broken(fmt.Sprintf("a log of the terms %v, an append after %d/%d: accepted %v", tt.have, tt.m.Index, tt.m.LogTerm,
 				tt.accept), spoken([]raft.Message{m}))
 		}
 		if m.Reject && m.Index != tt.m.Index {
-			r.broken(fmt.Sprintf("a rejection names the entry that is missing, %d", tt.m.Index), spoken([]raft.Message{m}))
+			r.Broken(fmt.Sprintf("a rejection names the entry that is missing, %d", tt.m.Index), spoken([]raft.Message{m}))
 		}
-		n.hasLog(tt.want...)
+		hasLog(n, tt.want...)
 	}
 }
 
@@ -57,12 +57,12 @@ func TestConflictIsReplaced(t *testing.T) {
 	} {
 		r := begin(t, conflict)
 		n := follower(r, tt.have...)
-		n.append(tt.m)
-		n.hasLog(tt.want...)
-		n = n.restart()
-		n.hasLog(tt.want...)
+		answerTo(n, tt.m)
+		hasLog(n, tt.want...)
+		n = n.Restart()
+		hasLog(n, tt.want...)
 		if s := n.Status(); s.LastTerm != tt.want[len(tt.want)-1] || s.LastIndex != uint64(len(tt.want)) {
-			r.broken("after a restart the same log", n.where())
+			r.Broken("after a restart the same log", n.Where())
 		}
 	}
 }
@@ -71,8 +71,8 @@ func TestOldAppendCutsNothing(t *testing.T) {
 	r := begin(t, conflict)
 	n := follower(r, 1, 1, 1, 1)
 	for _, m := range []raft.Message{app(2, 1, 1, 0, 1), app(2, 0, 0, 0), app(2, 2, 1, 0), app(2, 0, 0, 0, 1, 1)} {
-		n.append(m)
-		n.hasLog(1, 1, 1, 1)
+		answerTo(n, m)
+		hasLog(n, 1, 1, 1, 1)
 	}
 }
 
@@ -80,18 +80,18 @@ func TestOldAppendCutsNothing(t *testing.T) {
 func TestReplacedTwice(t *testing.T) {
 	r := begin(t, conflict)
 	n := follower(r, 1, 1, 1)
-	n.append(app(2, 1, 1, 0, 2, 2, 2))
-	n.append(app(3, 2, 2, 0, 3))
-	n.hasLog(1, 2, 3)
+	answerTo(n, app(2, 1, 1, 0, 2, 2, 2))
+	answerTo(n, app(3, 2, 2, 0, 3))
+	hasLog(n, 1, 2, 3)
 	for _, m := range []raft.Message{app(4, 1, 1, 0, 4, 4), app(5, 2, 4, 0, 5, 5)} {
 		m.To = 1
 		if err := n.Step(m); err != nil {
-			r.broken("both appends are accepted", err.Error())
+			r.Broken("both appends are accepted", err.Error())
 		}
-		r.say("node 1 gets two appends before its next Ready")
+		r.Say("node 1 gets two appends before its next Ready")
 	}
-	n.drain()
-	n.hasLog(1, 4, 5, 5)
+	n.Drain()
+	hasLog(n, 1, 4, 5, 5)
 }
 
 func TestAckIsWhatTheMessageVouchesFor(t *testing.T) {
@@ -104,8 +104,9 @@ func TestAckIsWhatTheMessageVouchesFor(t *testing.T) {
 	} {
 		r := begin(t, vouched)
 		n := follower(r, 1, 1, 1, 1)
-		if m := n.append(tt.m); m.Reject || m.Index != tt.want {
-			r.broken(fmt.Sprintf("an acknowledgement of %d; the log has four entries, but the message knows only of these", tt.want),
+		if m := answerTo(n, tt.m); m.Reject || m.Index != tt.want {
+			r.Broken(fmt.Sprintf("an acknowledgement of %d; the log has four entries, but the message knows only of these",
+				tt.want),
 				spoken([]raft.Message{m}))
 		}
 	}
@@ -115,13 +116,13 @@ func TestAckIsWhatTheMessageVouchesFor(t *testing.T) {
 func TestAppendBeforeTheCommitIndexIsAcknowledged(t *testing.T) {
 	r := begin(t, vouched)
 	n := follower(r, 1, 1, 1, 1)
-	n.append(app(2, 3, 1, 3))
-	n.committed(3)
-	m := n.append(app(2, 1, 1, 3, 1))
+	answerTo(n, app(2, 3, 1, 3))
+	committed(n, 3)
+	m := answerTo(n, app(2, 1, 1, 3, 1))
 	if m.Reject || m.Index < 2 || m.Index > 3 {
-		r.broken("an acknowledgement of 3, the commit index: the logs agree up to there", spoken([]raft.Message{m}))
+		r.Broken("an acknowledgement of 3, the commit index: the logs agree up to there", spoken([]raft.Message{m}))
 	}
-	n.hasLog(1, 1, 1, 1)
+	hasLog(n, 1, 1, 1, 1)
 }
 
 func TestFollowerCommit(t *testing.T) {
@@ -134,10 +135,10 @@ func TestFollowerCommit(t *testing.T) {
 	} {
 		r := begin(t, followerCommit)
 		n := follower(r, 1, 1, 1, 1)
-		n.append(tt.m)
-		n.committed(tt.want)
-		n.append(app(2, 0, 0, 0, 1))
-		n.committed(tt.want)
+		answerTo(n, tt.m)
+		committed(n, tt.want)
+		answerTo(n, app(2, 0, 0, 0, 1))
+		committed(n, tt.want)
 	}
 }
 
@@ -145,37 +146,37 @@ func TestFollowerCommit(t *testing.T) {
 func TestRejectedAppendCommitsNothing(t *testing.T) {
 	r := begin(t, followerCommit)
 	n := follower(r, 1, 1, 1)
-	n.append(app(3, 3, 2, 3, 3))
-	n.committed(0)
+	answerTo(n, app(3, 3, 2, 3, 3))
+	committed(n, 0)
 }
 
 func TestHeartbeatRaisesTheCommitIndex(t *testing.T) {
 	r := begin(t, followerCommit)
 	n := follower(r, 1, 1, 1)
-	n.append(app(1, 3, 1, 0))
+	answerTo(n, app(1, 3, 1, 0))
 	for _, tt := range []struct{ send, want uint64 }{{2, 2}, {1, 2}, {3, 3}, {0, 3}} {
-		n.step(raft.Message{Type: raft.MsgHeartbeat, From: 2, Term: 1, Commit: tt.send})
-		n.committed(tt.want)
+		n.Hear(raft.Message{Type: raft.MsgHeartbeat, From: 2, Term: 1, Commit: tt.send})
+		committed(n, tt.want)
 	}
-	if !slices.Equal(n.applied, []string{"1/1", "2/1", "3/1"}) {
-		r.broken("entries 1 to 3 are applied, once each", fmt.Sprint(n.applied))
+	if !slices.Equal(n.Payloads(), []string{"1/1", "2/1", "3/1"}) {
+		r.Broken("entries 1 to 3 are applied, once each", fmt.Sprint(n.Payloads()))
 	}
 }
 
 func TestCommittedEntriesStay(t *testing.T) {
 	r := begin(t, appendOnly)
 	n := follower(r, 1, 1, 1)
-	n.append(app(1, 3, 1, 2))
-	n.step(app(3, 2, 1, 2, 3))
-	n.hasLog(1, 1, 3)
+	answerTo(n, app(1, 3, 1, 2))
+	n.Hear(app(3, 2, 1, 2, 3))
+	hasLog(n, 1, 1, 3)
 	m := app(4, 2, 1, 2, 4)
-	n.step(m)
-	n.hasLog(1, 1, 4)
+	n.Hear(m)
+	hasLog(n, 1, 1, 4)
 	bad := app(5, 0, 0, 0, 5, 5)
-	n.step(bad)
-	n.hasLog(1, 1, 4)
-	n.step(app(5, 1, 1, 0, 5, 5))
-	n.hasLog(1, 1, 4)
+	n.Hear(bad)
+	hasLog(n, 1, 1, 4)
+	n.Hear(app(5, 1, 1, 0, 5, 5))
+	hasLog(n, 1, 1, 4)
 }
 
 // Where the logs may agree (end of §5.3).
@@ -193,13 +194,13 @@ func TestRejectionSaysWhereToLook(t *testing.T) {
 	} {
 		r := begin(t, converge)
 		n := follower(r, tt.have...)
-		m := n.append(tt.m)
+		m := answerTo(n, tt.m)
 		var term uint64
 		if m.Hint > 0 && m.Hint <= uint64(len(tt.have)) {
 			term = tt.have[m.Hint-1]
 		}
 		if !m.Reject || m.Hint > tt.most || m.Hint < tt.best || m.LogTerm != term {
-			r.broken(fmt.Sprintf("with terms %v: no %d/%d here; the logs may agree at %d", tt.have, tt.m.Index, tt.m.LogTerm,
+			r.Broken(fmt.Sprintf("with terms %v: no %d/%d here; the logs may agree at %d", tt.have, tt.m.Index, tt.m.LogTerm,
 				tt.best), spoken([]raft.Message{m}))
 		}
 	}

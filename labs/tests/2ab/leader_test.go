@@ -11,15 +11,15 @@ import (
 // What becomes of a proposal (§5.3).
 func TestLeaderAppendsAndSends(t *testing.T) {
 	r := begin(t, appendOnly)
-	n, _ := r.leader(3, []uint64{1, 1})
-	n.step(ack(2, 2, 3), ack(3, 2, 3))
-	n.propose("a")
-	n.propose("b")
-	ms := n.drain()
-	n.hasLog(1, 1, 2, 2, 2)
+	n, _ := leader(r, 3, []uint64{1, 1})
+	n.Hear(ack(2, 2, 3), ack(3, 2, 3))
+	n.Proposes("a")
+	n.Proposes("b")
+	ms := n.Drain()
+	hasLog(n, 1, 1, 2, 2, 2)
 	for _, to := range []uint64{2, 3} {
 		if got := sentTo(ms, to); !slices.Equal(got, []uint64{4, 5}) {
-			bounds.Broken(t, lines(r.steps), fmt.Sprintf("node %d is sent the entries 4 and 5", to), fmt.Sprint(got))
+			bounds.Broken(t, r.Record(), fmt.Sprintf("node %d is sent the entries 4 and 5", to), fmt.Sprint(got))
 		}
 	}
 }
@@ -28,126 +28,120 @@ func TestLeaderAppendsAndSends(t *testing.T) {
 func TestQuorumOfCopiesCommits(t *testing.T) {
 	for size := 1; size <= 6; size++ {
 		r := begin(t, quorum)
-		n, _ := r.leader(size, nil)
-		n.drain()
+		n, _ := leader(r, size, nil)
+		n.Drain()
 		for id := 2; id <= size; id++ {
 			if copies := id - 1; copies < size/2+1 {
-				n.committed(0)
+				committed(n, 0)
 			}
-			n.step(ack(uint64(id), 1, 1))
+			n.Hear(ack(uint64(id), 1, 1))
 			if id >= size/2+1 {
-				n.committed(1)
+				committed(n, 1)
 			}
 		}
-		n.committed(1)
+		committed(n, 1)
 	}
 }
 
 func TestQuorumIsOfVoters(t *testing.T) {
 	r := begin(t, quorum)
 	conf := raft.ConfState{Voters: voters(3), Learners: []uint64{4, 5}}
-	n := r.start(1, diskOf(conf), plainVotes)
-	n.campaign()
-	n.step(vote(2, 1, true))
-	n.step(ack(4, 1, 1), ack(5, 1, 1))
-	n.committed(0)
-	n.step(ack(3, 1, 1))
-	n.committed(1)
+	n := r.Start(1, logOf(conf), plainVotes)
+	n.Campaigns()
+	n.Hear(vote(2, 1, true))
+	n.Hear(ack(4, 1, 1), ack(5, 1, 1))
+	committed(n, 0)
+	n.Hear(ack(3, 1, 1))
+	committed(n, 1)
 }
 
 // The smallest of a majority's largest: acknowledgements of different length.
 func TestCommitIsWhatAMajorityHas(t *testing.T) {
 	r := begin(t, quorum)
-	n, _ := r.leader(5, nil)
+	n, _ := leader(r, 5, nil)
 	for range 9 {
-		n.propose("x")
+		n.Proposes("x")
 	}
-	n.drain()
+	n.Drain()
 	for _, tt := range []struct{ from, index, want uint64 }{
 		{2, 9, 0}, {3, 4, 4}, {4, 6, 6}, {5, 7, 7}, {3, 10, 9}, {5, 10, 10},
 	} {
-		n.step(ack(tt.from, 1, tt.index))
-		n.committed(tt.want)
+		n.Hear(ack(tt.from, 1, tt.index))
+		committed(n, tt.want)
 	}
 }
 
 // The leader's own disk is one of the quorum, when it has written (dissertation §10.2.1).
 func TestLeaderCountsItselfWhenDurable(t *testing.T) {
 	r := begin(t, quorum)
-	n, _ := r.leader(3, nil)
-	n.step(ack(2, 1, 1))
-	n.committed(1)
-	n.propose("x")
+	n, _ := leader(r, 3, nil)
+	n.Hear(ack(2, 1, 1))
+	committed(n, 1)
+	n.Proposes("x")
 	rd, err := n.Ready()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.say("node 1 takes a Ready with entry 2, and has not written it yet")
-	n.step0(ack(2, 1, 2))
-	n.committed(1)
-	n.write(rd)
+	r.Say("node 1 takes a Ready with entry 2, and has not written it yet")
+	n.Gets(ack(2, 1, 2))
+	committed(n, 1)
+	n.Write(rd)
 	n.Advance()
-	r.say("node 1 has written it")
-	n.drain()
-	n.committed(2)
-}
-
-// step0 delivers without doing Readies.
-func (n *node) step0(m raft.Message) {
-	m.To = n.id
-	n.r.say("node %d gets  %s", n.id, spoken([]raft.Message{m}))
-	_ = n.Step(m)
+	r.Say("node 1 has written it")
+	n.Drain()
+	committed(n, 2)
 }
 
 // Figure 8: replicas of an entry of an earlier term commit nothing (§5.4.2).
 func TestEntriesOfEarlierTermsAreNotCounted(t *testing.T) {
 	r := begin(t, quorum)
-	n, _ := r.leader(5, []uint64{1, 2})
+	n, _ := leader(r, 5, []uint64{1, 2})
 	term := n.Term()
-	n.step(ack(2, term, 2), ack(3, term, 2), ack(4, term, 2), ack(5, term, 2))
-	if n.commit() != 0 {
-		r.broken("entry 2 of term 2 is on all nodes, and not committed: a later leader may still replace it", n.where())
+	n.Hear(ack(2, term, 2), ack(3, term, 2), ack(4, term, 2), ack(5, term, 2))
+	if n.Commit() != 0 {
+		r.Broken("entry 2 of term 2 is on all nodes, and not committed: a later leader may still replace it", n.Where())
 	}
-	n.step(ack(2, term, 3), ack(3, term, 3))
-	n.committed(3)
+	n.Hear(ack(2, term, 3), ack(3, term, 3))
+	committed(n, 3)
 }
 
 func TestAnswersOfEarlierTermsDoNotCount(t *testing.T) {
 	r := begin(t, oldNews)
-	n, _ := r.leader(3, []uint64{1, 2})
-	n.step(ack(2, 2, 3), ack(3, 1, 3))
-	n.committed(0)
-	n.step(ack(9, n.Term(), 3))
-	n.committed(0)
-	n.step(ack(2, n.Term(), 99))
-	n.committed(0)
-	n.step(ack(2, n.Term(), 3))
-	n.committed(3)
+	n, _ := leader(r, 3, []uint64{1, 2})
+	n.Hear(ack(2, 2, 3), ack(3, 1, 3))
+	committed(n, 0)
+	n.Hear(ack(9, n.Term(), 3))
+	committed(n, 0)
+	n.Hear(ack(2, n.Term(), 99))
+	committed(n, 0)
+	n.Hear(ack(2, n.Term(), 3))
+	committed(n, 3)
 }
 
 // The network repeats and reorders.
 func TestOldAnswersMoveNothingBack(t *testing.T) {
 	r := begin(t, oldNews)
-	n, _ := r.leader(3, nil)
-	n.step(ack(2, 1, 1))
+	n, _ := leader(r, 3, nil)
+	n.Hear(ack(2, 1, 1))
 	for range 5 {
-		n.propose("x")
+		n.Proposes("x")
 	}
-	n.drain()
-	n.step(ack(2, 1, 5))
-	n.committed(5)
-	for _, m := range []raft.Message{ack(2, 1, 2), ack(2, 1, 5), ack(2, 1, 0), reject(2, 1, 3, 1, 1), reject(2, 1, 5, 0, 0),
+	n.Drain()
+	n.Hear(ack(2, 1, 5))
+	committed(n, 5)
+	for _, m := range []raft.Message{ack(2, 1, 2), ack(2, 1, 5), ack(2, 1, 0), reject(2, 1, 3, 1, 1), reject(2, 1, 5, 0,
+		0),
 		ack(2, 1, 4)} {
-		n.step(m)
+		n.Hear(m)
 		p := progressOf(n, 2)
 		if p.Match != 5 || p.Next <= p.Match {
-			r.broken("node 2 had acknowledged 5: match stays 5, and next is beyond it", fmt.Sprintf("%+v", p))
+			r.Broken("node 2 had acknowledged 5: match stays 5, and next is beyond it", fmt.Sprintf("%+v", p))
 		}
-		n.committed(5)
+		committed(n, 5)
 	}
-	n.propose("y")
-	if got := sentTo(n.drain(), 2); len(got) == 0 || !slices.Contains(got, 7) {
-		r.broken("entry 7 goes out to node 2", fmt.Sprint(got))
+	n.Proposes("y")
+	if got := sentTo(n.Drain(), 2); len(got) == 0 || !slices.Contains(got, 7) {
+		r.Broken("entry 7 goes out to node 2", fmt.Sprint(got))
 	}
 }
 
@@ -163,150 +157,151 @@ func progressOf(n *node, id uint64) raft.ProgressStatus {
 // In probe a rejection counts if it answers the append that is out.
 func TestRejectionOfAnOldProbeIsIgnored(t *testing.T) {
 	r := begin(t, oldNews)
-	n, _ := r.leader(3, []uint64{1, 1, 1, 1, 1, 1})
+	n, _ := leader(r, 3, []uint64{1, 1, 1, 1, 1, 1})
 	before := progressOf(n, 2)
-	n.step(reject(2, 2, 3, 1, 1))
+	n.Hear(reject(2, 2, 3, 1, 1))
 	if p := progressOf(n, 2); p.Next != before.Next {
-		r.broken(fmt.Sprintf("nobody was asked about entry 3: next stays %d", before.Next), fmt.Sprintf("%+v", p))
+		r.Broken(fmt.Sprintf("nobody was asked about entry 3: next stays %d", before.Next), fmt.Sprintf("%+v", p))
 	}
-	n.step(reject(2, 2, before.Next-1, 0, 0), reject(2, 2, before.Next-1, 0, 0))
+	n.Hear(reject(2, 2, before.Next-1, 0, 0), reject(2, 2, before.Next-1, 0, 0))
 	if p := progressOf(n, 2); p.Next < 1 || p.Next <= p.Match || p.Next > before.Next-1 {
-		r.broken("a follower with an empty log: next goes back, to 1 at most", fmt.Sprintf("%+v", p))
+		r.Broken("a follower with an empty log: next goes back, to 1 at most", fmt.Sprintf("%+v", p))
 	}
 }
 
 // A leader tells a follower no more than is known to match there (§5.3).
 func TestHeartbeatTellsNoMoreThanMatches(t *testing.T) {
 	r := begin(t, followerCommit)
-	n, _ := r.leader(3, nil)
-	n.step(ack(2, 1, 1), ack(3, 1, 1))
-	n.propose("x")
-	n.propose("y")
-	n.drain()
-	n.step(ack(2, 1, 3))
-	n.committed(3)
-	for _, m := range find(n.tick(1), raft.MsgHeartbeat, 3) {
+	n, _ := leader(r, 3, nil)
+	n.Hear(ack(2, 1, 1), ack(3, 1, 1))
+	n.Proposes("x")
+	n.Proposes("y")
+	n.Drain()
+	n.Hear(ack(2, 1, 3))
+	committed(n, 3)
+	for _, m := range find(n.Ticks(1), raft.MsgHeartbeat, 3) {
 		if m.Commit > 1 {
-			r.broken("node 3 acknowledged 1 only: no heartbeat tells it that more is committed", spoken([]raft.Message{m}))
+			r.Broken("node 3 acknowledged 1 only: no heartbeat tells it that more is committed", spoken([]raft.Message{m}))
 		}
 	}
 }
 
 // Followers learn of a commit within a heartbeat, by whatever message.
 func TestCommitIsTold(t *testing.T) {
-	c := begin(t, progress).cluster(3)
-	n := c.elect(1)
-	n.propose("x")
-	c.settle()
-	c.tick(2)
-	for _, f := range c.nodes {
-		f.committed(2)
-		if !slices.Equal(f.applied, []string{"x"}) {
-			c.broken(fmt.Sprintf("node %d applied x", f.id), fmt.Sprint(f.applied))
+	c := begin(t, progress).Cluster(upTo(3))
+	n := c.Elect(1)
+	n.Proposes("x")
+	c.Run()
+	c.Tick(2)
+	for _, f := range c.Nodes {
+		committed(f, 2)
+		if !slices.Equal(f.Payloads(), []string{"x"}) {
+			c.Broken(fmt.Sprintf("node %d applied x", f.ID), fmt.Sprint(f.Payloads()))
 		}
 	}
 }
 
 // What is lost is sent again.
 func TestLostAppendIsRepeated(t *testing.T) {
-	c := begin(t, progress).cluster(3)
-	n := c.elect(1)
-	c.away = []uint64{2, 3}
+	c := begin(t, progress).Cluster(upTo(3))
+	n := c.Elect(1)
+	c.Isolate(2, 3)
 	for _, s := range []string{"x", "y"} {
-		n.propose(s)
-		c.settle()
+		n.Proposes(s)
+		c.Run()
 	}
-	c.away = nil
-	c.tick(4)
-	for _, f := range c.nodes {
-		f.committed(3)
+	c.Heal()
+	c.Tick(4)
+	for _, f := range c.Nodes {
+		committed(f, 3)
 	}
 }
 
 // An entry goes to a follower once, not the log with each message.
 func TestOnlyWhatIsMissingIsSent(t *testing.T) {
-	c := begin(t, bounds).cluster(3)
-	n := c.elect(1)
-	c.sent = map[uint64]int{}
+	c := begin(t, bounds).Cluster(upTo(3))
+	n := c.Elect(1)
+	c.Sent = nil
 	for i := range 50 {
-		n.propose(fmt.Sprint(i))
-		c.settle()
+		n.Proposes(fmt.Sprint(i))
+		c.Run()
 	}
-	for to, entries := range c.sent {
-		if entries > 60 {
-			c.broken(fmt.Sprintf("50 entries for node %d, of which none was lost", to), fmt.Sprintf("%d were sent", entries))
+	for _, to := range []uint64{2, 3} {
+		if entries := len(sentTo(c.Sent, to)); entries > 60 {
+			c.Broken(fmt.Sprintf("50 entries for node %d, of which none was lost", to), fmt.Sprintf("%d were sent", entries))
 		}
 	}
-	n.committed(51)
+	committed(n, 51)
 }
 
 // Limits in bytes, and in messages on their way (dissertation §10.2.1).
 func TestMessagesAreBounded(t *testing.T) {
 	r := begin(t, bounds)
-	n, _ := r.leader(3, nil, func(c *raft.Config) { c.MaxMessageBytes = 250 })
-	n.step(ack(2, 1, 1), ack(3, 1, 1))
+	n, _ := leader(r, 3, nil, func(c *raft.Config) { c.MaxMessageBytes = 250 })
+	n.Hear(ack(2, 1, 1), ack(3, 1, 1))
 	for range 5 {
-		n.propose(string(make([]byte, 84)))
+		n.Proposes(string(make([]byte, 84)))
 	}
-	ms := n.drain()
-	for _, m := range find(ms, raft.MsgApp, 0) {
+	ms := n.Drain()
+	for _, m := range find(ms, raft.MsgApp) {
 		if len(m.Entries) > 2 {
-			r.broken("with MaxMessageBytes 250, two entries of 100 bytes in a message", fmt.Sprintf("%d entries", len(m.Entries)))
+			r.Broken("with MaxMessageBytes 250, two entries of 100 bytes in a message", fmt.Sprintf("%d entries",
+				len(m.Entries)))
 		}
 	}
 	if got := sentTo(ms, 2); !slices.Equal(got, []uint64{2, 3, 4, 5, 6}) {
-		r.broken("all five entries are sent, each once", fmt.Sprint(got))
+		r.Broken("all five entries are sent, each once", fmt.Sprint(got))
 	}
 }
 
 func TestWindowIsBounded(t *testing.T) {
 	r := begin(t, bounds)
-	n, _ := r.leader(3, nil, func(c *raft.Config) { c.MaxInflightMessages = 3 })
-	n.step(ack(2, 1, 1), ack(3, 1, 1))
+	n, _ := leader(r, 3, nil, func(c *raft.Config) { c.MaxInflightMessages = 3 })
+	n.Hear(ack(2, 1, 1), ack(3, 1, 1))
 	var ms []raft.Message
 	for range 8 {
-		n.propose("x")
-		ms = append(ms, n.drain()...)
+		n.Proposes("x")
+		ms = append(ms, n.Drain()...)
 	}
 	if got := sentTo(ms, 2); !slices.Equal(got, []uint64{2, 3, 4}) {
-		r.broken("three appends are on their way, one entry each; the rest waits", fmt.Sprint(got))
+		r.Broken("three appends are on their way, one entry each; the rest waits", fmt.Sprint(got))
 	}
-	if got := sentTo(n.step(ack(2, 1, 3)), 2); len(got) == 0 || got[0] != 5 {
-		r.broken("an acknowledgement makes room for what comes next: entry 5", fmt.Sprint(got))
+	if got := sentTo(n.Hear(ack(2, 1, 3)), 2); len(got) == 0 || got[0] != 5 {
+		r.Broken("an acknowledgement makes room for what comes next: entry 5", fmt.Sprint(got))
 	}
 }
 
 func TestProbeSendsOneAtATime(t *testing.T) {
 	r := begin(t, bounds)
-	n, first := r.leader(3, nil)
+	n, first := leader(r, 3, nil)
 	sent := len(find(first, raft.MsgApp, 2))
 	for range 5 {
-		n.propose("x")
-		sent += len(find(n.drain(), raft.MsgApp, 2))
+		n.Proposes("x")
+		sent += len(find(n.Drain(), raft.MsgApp, 2))
 	}
 	if sent != 1 {
-		r.broken("where the logs agree is not known: one append, until node 2 answers", fmt.Sprintf("%d appends", sent))
+		r.Broken("where the logs agree is not known: one append, until node 2 answers", fmt.Sprintf("%d appends", sent))
 	}
-	if got := sentTo(n.step(ack(2, 1, 1)), 2); !slices.Equal(got, []uint64{2, 3, 4, 5, 6}) {
-		r.broken("the answer is there: entries 2 to 6 follow", fmt.Sprint(got))
+	if got := sentTo(n.Hear(ack(2, 1, 1)), 2); !slices.Equal(got, []uint64{2, 3, 4, 5, 6}) {
+		r.Broken("the answer is there: entries 2 to 6 follow", fmt.Sprint(got))
 	}
 }
 
 // A message that waits is not rewritten when the log is.
 func TestSentMessagesNeverChange(t *testing.T) {
 	r := begin(t, immutable)
-	n, _ := r.leader(3, nil)
-	n.step(ack(2, 1, 1), ack(3, 1, 1))
-	n.propose("mine 2")
-	n.propose("mine 3")
-	held := find(n.drain(), raft.MsgApp, 0)
-	n.append(app(5, 1, 1, 0, 5, 5, 5))
+	n, _ := leader(r, 3, nil)
+	n.Hear(ack(2, 1, 1), ack(3, 1, 1))
+	n.Proposes("mine 2")
+	n.Proposes("mine 3")
+	held := find(n.Drain(), raft.MsgApp)
+	answerTo(n, app(5, 1, 1, 0, 5, 5, 5))
 	for _, m := range held {
 		for _, e := range m.Entries {
 			if e.Term != 1 || e.Index > 3 || string(e.Data) != fmt.Sprintf("mine %d", e.Index) {
-				r.broken("the appends of term 1 hold what they held", spoken([]raft.Message{m}))
+				r.Broken("the appends of term 1 hold what they held", spoken([]raft.Message{m}))
 			}
 		}
 	}
-	n.hasLog(1, 5, 5, 5)
+	hasLog(n, 1, 5, 5, 5)
 }

@@ -1,9 +1,26 @@
 // Package stage2ac_test grades exercise 2ac: RawNode and Ready, seen as the program sees them that drives a node.
 //
-// desk_test.go holds the rules of the handout; node_test.go the workbench.
+// desk_test.go holds the rules of the handout; the workbench is package raftdesk.
 package stage2ac_test
 
-import "tinykv/labs/tests/explain"
+import (
+	"tinykv/labs/tests/explain"
+	"tinykv/labs/tests/raftdesk"
+)
+
+// The workbench in short words.
+type (
+	desk = raftdesk.Desk
+	node = raftdesk.Node
+)
+
+var (
+	open, panics      = raftdesk.Open, raftdesk.Panics
+	voters, logOf     = raftdesk.Voters, raftdesk.LogOf
+	entries, find     = raftdesk.Entries, raftdesk.Find
+	app, heartbeat    = raftdesk.App, raftdesk.Heartbeat
+	show, showEntries = raftdesk.ShowReady, raftdesk.ShowEntries
+)
 
 // The rules of the handout 2ac.
 var (

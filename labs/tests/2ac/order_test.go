@@ -17,92 +17,92 @@ func promise(m raft.Message) bool {
 	return m.Type == raft.MsgVoteResp || m.Type == raft.MsgAppResp
 }
 
-func (n *node) noPromises(rd raft.Ready) {
-	n.d.t.Helper()
+func noPromises(n *node, rd raft.Ready) {
+	n.D.T.Helper()
 	for _, m := range rd.Immediate() {
 		if promise(m) {
-			n.d.broken("deferred until the write is durable: "+rafttest.FormatMessage(&m), "it is in Immediate")
+			n.D.Broken("deferred until the write is durable: "+rafttest.FormatMessage(&m), "it is in Immediate")
 		}
 	}
 }
 
 func TestPromisesWaitForTheDisk(t *testing.T) {
 	d := open(t, promises)
-	n := d.node(1, voters(1, 2, 3))
-	n.gets(raft.Message{Type: raft.MsgVote, From: 2, Term: 1})
-	rd := n.does()
-	n.noPromises(rd)
+	n := d.Fresh(1, voters(1, 2, 3))
+	n.Gets(raft.Message{Type: raft.MsgVote, From: 2, Term: 1})
+	rd := n.Does()
+	noPromises(n, rd)
 	if len(find(rd.Deferred(), raft.MsgVoteResp)) != 1 || rd.HardState.Vote != 2 {
-		d.broken("one Ready with the vote in HardState and the answer in Deferred", "%s", show(&rd))
+		d.Broken("one Ready with the vote in HardState and the answer in Deferred", show(&rd))
 	}
-	n.gets(app(2, 1, 0, 0, 0, entries(0, 1)...))
-	rd = n.does()
-	n.noPromises(rd)
+	n.Gets(app(2, 1, 0, 0, 0, entries(0, 1)...))
+	rd = n.Does()
+	noPromises(n, rd)
 	if len(find(rd.Deferred(), raft.MsgAppResp)) != 1 || len(rd.Entries) != 1 {
-		d.broken("one Ready with the entry and, in Deferred, its acknowledgement", "%s", show(&rd))
+		d.Broken("one Ready with the entry and, in Deferred, its acknowledgement", show(&rd))
 	}
-	n.gets(raft.Message{Type: raft.MsgSnap, From: 2, Term: 1, Snapshot: snapshotAt(9, 1)})
-	rd = n.does()
-	n.noPromises(rd)
+	n.Gets(raft.Message{Type: raft.MsgSnap, From: 2, Term: 1, Snapshot: snapshotAt(9, 1)})
+	rd = n.Does()
+	noPromises(n, rd)
 	if len(find(rd.Deferred(), raft.MsgAppResp)) != 1 || rd.Snapshot == nil {
-		d.broken("one Ready with the snapshot and, in Deferred, its acknowledgement", "%s", show(&rd))
+		d.Broken("one Ready with the snapshot and, in Deferred, its acknowledgement", show(&rd))
 	}
-	d.say("node 1 leads, proposes, and refuses a vote")
-	p := d.node(1, voters(1, 2, 3)).leads(2, 3)
-	p.acknowledged(2, 3)
-	p.proposes("x")
-	p.gets(raft.Message{Type: raft.MsgVote, From: 3, Term: p.Term()})
-	p.noPromises(p.does())
+	d.Say("node 1 leads, proposes, and refuses a vote")
+	p := d.Fresh(1, voters(1, 2, 3)).Leads(2, 3)
+	p.Acknowledged(2, 3)
+	p.Proposes("x")
+	p.Gets(raft.Message{Type: raft.MsgVote, From: 3, Term: p.Term()})
+	noPromises(p, p.Does())
 }
 
 // A term shown before it is durable may be led by two after a crash.
 func TestNewTermIsNotShownBeforeItIsDurable(t *testing.T) {
 	d := open(t, promises)
 	// The only voter is elected at once: its learner must not hear of the term before the disk did.
-	n := d.node(1, raft.ConfState{Voters: []uint64{1}, Learners: []uint64{2}})
-	d.say("node 1: Campaign (it is the only voter; node 2 is a learner)")
+	n := d.Fresh(1, raft.ConfState{Voters: []uint64{1}, Learners: []uint64{2}})
+	d.Say("node 1: Campaign (it is the only voter; node 2 is a learner)")
 	if err := n.Campaign(); err != nil {
-		d.broken("a voter may campaign", "%v", err)
+		d.Brokenf("a voter may campaign", "%v", err)
 	}
 	before := uint64(0) // the durable term
 	sent := 0
 	for i := 0; n.HasReady() && i < 20; i++ {
-		rd := n.take()
+		rd := n.Take()
 		for _, m := range rd.Immediate() {
 			if m.Term > before {
-				d.broken(fmt.Sprintf("the durable term is %d, so this is deferred: %s", before, rafttest.FormatMessage(&m)),
+				d.Brokenf(fmt.Sprintf("the durable term is %d, so this is deferred: %s", before, rafttest.FormatMessage(&m)),
 					"it is in Immediate")
 			}
 		}
 		sent += len(find(rd.Messages, raft.MsgApp))
-		n.finish(rd)
-		hard, _, _ := n.disk.InitialState()
+		n.Finish(rd)
+		hard, _, _ := n.Disk.InitialState()
 		before = hard.Term
 	}
 	if sent == 0 {
-		d.rule = once
-		d.broken("an append for the learner", "none")
+		d.Rule = once
+		d.Broken("an append for the learner", "none")
 	}
-	d.say("another node 1, of three, campaigns")
-	p := d.node(1, voters(1, 2, 3), func(c *raft.Config) { c.DisablePreVote = true })
+	d.Say("another node 1, of three, campaigns")
+	p := d.Fresh(1, voters(1, 2, 3), func(c *raft.Config) { c.DisablePreVote = true })
 	if err := p.Campaign(); err != nil {
-		d.broken("a voter may campaign", "%v", err)
+		d.Brokenf("a voter may campaign", "%v", err)
 	}
-	rd := p.does()
+	rd := p.Does()
 	if len(find(rd.Immediate(), raft.MsgVote)) > 0 || rd.HardState.Vote != 1 {
-		d.broken("its own vote in HardState, and the requests for votes of term 1 in Deferred", "%s; immediate: %d",
+		d.Brokenf("its own vote in HardState, and the requests for votes of term 1 in Deferred", "%s; immediate: %d",
 			show(&rd), len(rd.Immediate()))
 	}
 }
 
 func TestSequentialAppendDefersEverything(t *testing.T) {
 	d := open(t, promises)
-	n := d.node(1, voters(1, 2, 3), func(c *raft.Config) { c.SequentialAppend = true }).leads(2, 3)
-	n.acknowledged(2, 3)
-	n.proposes("x")
-	rd := n.does()
+	n := d.Fresh(1, voters(1, 2, 3), func(c *raft.Config) { c.SequentialAppend = true }).Leads(2, 3)
+	n.Acknowledged(2, 3)
+	n.Proposes("x")
+	rd := n.Does()
 	if len(rd.Immediate()) != 0 || len(find(rd.Deferred(), raft.MsgApp)) == 0 {
-		d.broken("with SequentialAppend, Immediate is empty and the appends are in Deferred", "%d immediate, %d deferred",
+		d.Brokenf("with SequentialAppend, Immediate is empty and the appends are in Deferred", "%d immediate, %d deferred",
 			len(rd.Immediate()), len(rd.Deferred()))
 	}
 }
@@ -110,199 +110,199 @@ func TestSequentialAppendDefersEverything(t *testing.T) {
 // What others acknowledge is not yet on our own disk: the leader counts itself only after Advance.
 func TestLeaderCountsItselfAfterAdvance(t *testing.T) {
 	d := open(t, durable)
-	n := d.node(1, voters(1, 2, 3)).leads(2, 3)
-	n.acknowledged(2, 3)
+	n := d.Fresh(1, voters(1, 2, 3)).Leads(2, 3)
+	n.Acknowledged(2, 3)
 	commit := n.Status().HardState.Commit
-	n.proposes("x")
-	rd := n.take()
-	n.gets(raft.Message{Type: raft.MsgAppResp, From: 2, Term: n.Term(), Index: n.LastIndex()})
+	n.Proposes("x")
+	rd := n.Take()
+	n.Gets(raft.Message{Type: raft.MsgAppResp, From: 2, Term: n.Term(), Index: n.LastIndex()})
 	if got := n.Status().HardState.Commit; got != commit {
-		d.broken(fmt.Sprintf("commit %d: entry %d is durable on node 2 alone, before Advance", commit, n.LastIndex()),
+		d.Brokenf(fmt.Sprintf("commit %d: entry %d is durable on node 2 alone, before Advance", commit, n.LastIndex()),
 			"commit %d", got)
 	}
-	n.finish(rd)
+	n.Finish(rd)
 	if got := n.Status().HardState.Commit; got != n.LastIndex() {
-		d.broken(fmt.Sprintf("commit %d: durable on nodes 1 and 2 of three", n.LastIndex()), "commit %d", got)
+		d.Brokenf(fmt.Sprintf("commit %d: durable on nodes 1 and 2 of three", n.LastIndex()), "commit %d", got)
 	}
-	n.settles()
-	if got := n.applied[len(n.applied)-1]; string(got.Data) != "x" {
-		d.broken("x is applied", "the last entry applied is %s", rafttest.FormatEntry(&got))
+	n.Settles()
+	if got := n.Applied[len(n.Applied)-1]; string(got.Data) != "x" {
+		d.Brokenf("x is applied", "the last entry applied is %s", rafttest.FormatEntry(&got))
 	}
 
-	d.say("node 1 is alone: it commits what its disk has, and not before")
-	p := d.node(1, voters(1)).leads()
-	p.settles()
+	d.Say("node 1 is alone: it commits what its disk has, and not before")
+	p := d.Fresh(1, voters(1)).Leads()
+	p.Settles()
 	commit = p.Status().HardState.Commit
-	p.proposes("y")
-	rd = p.take()
+	p.Proposes("y")
+	rd = p.Take()
 	if got := p.Status().HardState.Commit; got != commit || len(rd.CommittedEntries) != 0 {
-		d.broken(fmt.Sprintf("commit %d before Advance", commit), "commit %d", got)
+		d.Brokenf(fmt.Sprintf("commit %d before Advance", commit), "commit %d", got)
 	}
-	p.finish(rd)
-	p.settles()
-	if got := p.applied[len(p.applied)-1]; string(got.Data) != "y" {
-		d.broken("y is applied", "the last entry applied is %s", rafttest.FormatEntry(&got))
+	p.Finish(rd)
+	p.Settles()
+	if got := p.Applied[len(p.Applied)-1]; string(got.Data) != "y" {
+		d.Brokenf("y is applied", "the last entry applied is %s", rafttest.FormatEntry(&got))
 	}
 }
 
 func TestAppliedRisesWithAdvance(t *testing.T) {
 	d := open(t, durable)
-	n := d.node(1, voters(1, 2, 3))
-	n.gets(app(2, 1, 0, 0, 2, entries(0, 1, 1, 1)...))
-	rd := n.take()
+	n := d.Fresh(1, voters(1, 2, 3))
+	n.Gets(app(2, 1, 0, 0, 2, entries(0, 1, 1, 1)...))
+	rd := n.Take()
 	if got := n.Status().Applied; got != 0 {
-		d.broken("Applied 0: Advance was not called", "Applied %d", got)
+		d.Brokenf("Applied 0: Advance was not called", "Applied %d", got)
 	}
-	n.finish(rd)
-	n.settles()
+	n.Finish(rd)
+	n.Settles()
 	if got := n.Status().Applied; got != 2 {
-		d.broken("Applied 2", "Applied %d", got)
+		d.Brokenf("Applied 2", "Applied %d", got)
 	}
 }
 
 func TestInputBetweenReadyAndAdvance(t *testing.T) {
 	d := open(t, once)
-	n := d.node(1, voters(1)).leads()
-	n.settles()
-	n.proposes("a")
-	rd := n.take()
-	n.proposes("b")
-	n.finish(rd)
-	n.settles()
+	n := d.Fresh(1, voters(1)).Leads()
+	n.Settles()
+	n.Proposes("a")
+	rd := n.Take()
+	n.Proposes("b")
+	n.Finish(rd)
+	n.Settles()
 	var got []string
-	for _, e := range n.applied {
+	for _, e := range n.Applied {
 		if len(e.Data) > 0 {
 			got = append(got, string(e.Data))
 		}
 	}
 	if strings.Join(got, "") != "ab" {
-		d.broken("a and b are stored and applied, each once", "applied %q", got)
+		d.Brokenf("a and b are stored and applied, each once", "applied %q", got)
 	}
-	if last, _ := n.disk.LastIndex(); last != n.LastIndex() {
-		d.broken(fmt.Sprintf("the disk ends at %d like the log", n.LastIndex()), "it ends at %d", last)
+	if last, _ := n.Disk.LastIndex(); last != n.LastIndex() {
+		d.Brokenf(fmt.Sprintf("the disk ends at %d like the log", n.LastIndex()), "it ends at %d", last)
 	}
-	d.say("a follower that gets a message between Ready and Advance")
-	f := d.node(1, voters(1, 2, 3))
-	f.gets(app(2, 1, 0, 0, 0, entries(0, 1)...))
-	rd = f.take()
-	f.gets(app(2, 1, 1, 1, 0, entries(1, 1)...))
-	f.finish(rd)
-	if acks := find(f.settles(), raft.MsgAppResp); len(acks) != 1 || acks[0].Index != 2 {
-		d.broken("the next Ready acknowledges entry 2", "%d acknowledgements", len(acks))
+	d.Say("a follower that gets a message between Ready and Advance")
+	f := d.Fresh(1, voters(1, 2, 3))
+	f.Gets(app(2, 1, 0, 0, 0, entries(0, 1)...))
+	rd = f.Take()
+	f.Gets(app(2, 1, 1, 1, 0, entries(1, 1)...))
+	f.Finish(rd)
+	if acks := find(f.Settles(), raft.MsgAppResp); len(acks) != 1 || acks[0].Index != 2 {
+		d.Brokenf("the next Ready acknowledges entry 2", "%d acknowledgements", len(acks))
 	}
 }
 
 // A later leader replaces entries that a Ready has handed out and that are just being written (§5.3).
 func TestTruncationBetweenReadyAndAdvance(t *testing.T) {
 	d := open(t, durable)
-	n := d.node(1, voters(1, 2, 3))
-	n.gets(app(2, 1, 0, 0, 0, entries(0, 1, 1, 1)...))
-	rd := n.take()
-	n.gets(app(3, 2, 1, 1, 0, entries(1, 2)...))
-	n.finish(rd)
-	n.settles()
-	n.onDisk(1, 2)
-	d.say("the same, with a longer log in its place")
-	n = d.node(1, voters(1, 2, 3))
-	n.gets(app(2, 1, 0, 0, 0, entries(0, 1)...))
-	rd = n.take()
-	n.gets(app(3, 2, 0, 0, 0, entries(0, 2, 2, 2)...))
-	n.finish(rd)
-	n.settles()
-	n.onDisk(2, 2, 2)
+	n := d.Fresh(1, voters(1, 2, 3))
+	n.Gets(app(2, 1, 0, 0, 0, entries(0, 1, 1, 1)...))
+	rd := n.Take()
+	n.Gets(app(3, 2, 1, 1, 0, entries(1, 2)...))
+	n.Finish(rd)
+	n.Settles()
+	onDisk(n, 1, 2)
+	d.Say("the same, with a longer log in its place")
+	n = d.Fresh(1, voters(1, 2, 3))
+	n.Gets(app(2, 1, 0, 0, 0, entries(0, 1)...))
+	rd = n.Take()
+	n.Gets(app(3, 2, 0, 0, 0, entries(0, 2, 2, 2)...))
+	n.Finish(rd)
+	n.Settles()
+	onDisk(n, 2, 2, 2)
 }
 
 // onDisk compares the terms of the durable log.
-func (n *node) onDisk(want ...uint64) {
-	n.d.t.Helper()
-	last, _ := n.disk.LastIndex()
-	list, _ := n.disk.Entries(1, last+1, ^uint64(0))
+func onDisk(n *node, want ...uint64) {
+	n.D.T.Helper()
+	last, _ := n.Disk.LastIndex()
+	list, _ := n.Disk.Entries(1, last+1, ^uint64(0))
 	if !slices.EqualFunc(list, entries(0, want...), sameEntry) {
-		n.d.broken("on the disk: "+showEntries(entries(0, want...)), "%s", showEntries(list))
+		n.D.Broken("on the disk: "+showEntries(entries(0, want...)), showEntries(list))
 	}
 }
 
 func TestHandedOutNeverChanges(t *testing.T) {
 	d := open(t, immutable)
-	n := d.node(1, voters(1, 2, 3))
-	n.gets(app(2, 1, 0, 0, 1, entries(0, 1, 1, 1)...))
-	rd := n.take()
+	n := d.Fresh(1, voters(1, 2, 3))
+	n.Gets(app(2, 1, 0, 0, 1, entries(0, 1, 1, 1)...))
+	rd := n.Take()
 	stored, applied, sent := showEntries(rd.Entries), showEntries(rd.CommittedEntries), show(&rd)
 	same := func(when string) {
 		t.Helper()
 		if got := showEntries(rd.Entries); got != stored {
-			d.broken("Entries as they were handed out: "+stored, "after %s: %s", when, got)
+			d.Brokenf("Entries as they were handed out: "+stored, "after %s: %s", when, got)
 		}
 		if got := showEntries(rd.CommittedEntries); got != applied {
-			d.broken("CommittedEntries as they were handed out: "+applied, "after %s: %s", when, got)
+			d.Brokenf("CommittedEntries as they were handed out: "+applied, "after %s: %s", when, got)
 		}
 		if got := show(&rd); got != sent {
-			d.broken("the Ready as it was handed out: "+sent, "after %s: %s", when, got)
+			d.Brokenf("the Ready as it was handed out: "+sent, "after %s: %s", when, got)
 		}
 	}
-	n.gets(app(3, 2, 1, 1, 1, entries(1, 2, 2)...))
+	n.Gets(app(3, 2, 1, 1, 1, entries(1, 2, 2)...))
 	same("a truncation")
 	// A caller may append to what it got: that must not reach into the log.
 	_ = append(rd.Entries, raft.Entry{Term: 99, Index: 99, Data: []byte("the caller's")})
 	_ = append(rd.Messages, raft.Message{Type: raft.MsgApp, To: 99})
 	_ = append(rd.Immediate(), raft.Message{Type: raft.MsgApp, To: 98})
 	same("an append to its slices by the caller")
-	n.finish(rd)
+	n.Finish(rd)
 	for i := range uint64(40) {
-		n.gets(app(3, 2, 3+i, 2, 1, entries(3+i, 2)...))
-		n.settles()
+		n.Gets(app(3, 2, 3+i, 2, 1, entries(3+i, 2)...))
+		n.Settles()
 	}
 	same("forty more entries")
 
-	d.say("a leader: the caller appends to the entries of a Ready while more are proposed")
-	p := d.node(1, voters(1, 2, 3)).leads(2, 3)
-	p.acknowledged(2, 3)
-	p.proposes("a")
-	rd = p.take()
-	p.proposes("b")
+	d.Say("a leader: the caller appends to the entries of a Ready while more are proposed")
+	p := d.Fresh(1, voters(1, 2, 3)).Leads(2, 3)
+	p.Acknowledged(2, 3)
+	p.Proposes("a")
+	rd = p.Take()
+	p.Proposes("b")
 	_ = append(rd.Entries, raft.Entry{Term: 99, Index: 99, Data: []byte("the caller's")})
-	p.finish(rd)
-	if got := p.does().Entries; len(got) != 1 || string(got[0].Data) != "b" {
-		d.broken("the entry b, as it was proposed", "%s", showEntries(got))
+	p.Finish(rd)
+	if got := p.Does().Entries; len(got) != 1 || string(got[0].Data) != "b" {
+		d.Broken("the entry b, as it was proposed", showEntries(got))
 	}
 
-	p = d.node(1, voters(1, 2, 3)).leads(2, 3)
-	p.acknowledged(2, 3)
-	p.proposes("a")
-	rd = p.take()
+	p = d.Fresh(1, voters(1, 2, 3)).Leads(2, 3)
+	p.Acknowledged(2, 3)
+	p.Proposes("a")
+	rd = p.Take()
 	stored, applied, sent = showEntries(rd.Entries), showEntries(rd.CommittedEntries), show(&rd)
-	p.proposes("b")
-	p.gets(raft.Message{Type: raft.MsgVoteResp, From: 3, Term: 9, Reject: true})
-	p.gets(app(3, 9, rd.Entries[0].Index-1, p.Term()-8, 0, entries(rd.Entries[0].Index-1, 9)...))
+	p.Proposes("b")
+	p.Gets(raft.Message{Type: raft.MsgVoteResp, From: 3, Term: 9, Reject: true})
+	p.Gets(app(3, 9, rd.Entries[0].Index-1, p.Term()-8, 0, entries(rd.Entries[0].Index-1, 9)...))
 	same("the loss of leadership and a truncation")
 	_ = append(rd.Entries, raft.Entry{Term: 99, Index: 99})
-	p.finish(rd)
-	p.settles()
+	p.Finish(rd)
+	p.Settles()
 	same("the next Ready")
-	if last, _ := p.disk.LastIndex(); last != rd.Entries[0].Index {
-		d.broken(fmt.Sprintf("the log of the new leader, up to %d", rd.Entries[0].Index), "the disk ends at %d", last)
+	if last, _ := p.Disk.LastIndex(); last != rd.Entries[0].Index {
+		d.Brokenf(fmt.Sprintf("the log of the new leader, up to %d", rd.Entries[0].Index), "the disk ends at %d", last)
 	}
 }
 
 func TestOrderOfCallsIsKept(t *testing.T) {
 	d := open(t, called)
-	n := d.node(1, voters(1, 2, 3))
+	n := d.Fresh(1, voters(1, 2, 3))
 	if got := panics(n.Advance); got != raft.ErrAdvanceWithoutReady {
-		d.say("node 1: Advance, without a Ready")
-		d.broken("a panic with raft.ErrAdvanceWithoutReady", "%v", got)
+		d.Say("node 1: Advance, without a Ready")
+		d.Brokenf("a panic with raft.ErrAdvanceWithoutReady", "%v", got)
 	}
-	n.gets(app(2, 1, 0, 0, 0, entries(0, 1)...))
-	rd := n.take()
+	n.Gets(app(2, 1, 0, 0, 0, entries(0, 1)...))
+	rd := n.Take()
 	if got := panics(func() { _, _ = n.Ready() }); got != raft.ErrReadyTwice {
-		d.say("node 1: Ready again, without Advance")
-		d.broken("a panic with raft.ErrReadyTwice", "%v", got)
+		d.Say("node 1: Ready again, without Advance")
+		d.Brokenf("a panic with raft.ErrReadyTwice", "%v", got)
 	}
-	n.finish(rd)
+	n.Finish(rd)
 	if got := panics(n.Advance); got != raft.ErrAdvanceWithoutReady {
-		d.say("node 1: Advance again")
-		d.broken("a panic with raft.ErrAdvanceWithoutReady", "%v", got)
+		d.Say("node 1: Advance again")
+		d.Brokenf("a panic with raft.ErrAdvanceWithoutReady", "%v", got)
 	}
-	if n.settles(); n.LastIndex() != 1 {
-		d.broken("the node goes on", "its log ends at %d", n.LastIndex())
+	if n.Settles(); n.LastIndex() != 1 {
+		d.Brokenf("the node goes on", "its log ends at %d", n.LastIndex())
 	}
 }

@@ -1,10 +1,27 @@
 // Package stage2ca_test grades exercise 2ca: snapshots in Raft, from the leader that has compacted its log to the
 // follower that installs, acknowledges and goes on.
 //
-// desk_test.go holds the rules of the handout; node_test.go the workbench.
+// desk_test.go holds the rules of the handout; the workbench is package raftdesk.
 package stage2ca_test
 
-import "tinykv/labs/tests/explain"
+import (
+	"tinykv/labs/tests/explain"
+	"tinykv/labs/tests/raftdesk"
+)
+
+// The workbench in short words.
+type (
+	desk = raftdesk.Desk
+	node = raftdesk.Node
+)
+
+var (
+	open, panics      = raftdesk.Open, raftdesk.Panics
+	voters, logOf     = raftdesk.Voters, raftdesk.LogOf
+	entries, find     = raftdesk.Entries, raftdesk.Find
+	app, heartbeat    = raftdesk.App, raftdesk.Heartbeat
+	show, showEntries = raftdesk.ShowReady, raftdesk.ShowEntries
+)
 
 // The rules of the handout 2ca.
 var (

@@ -22,114 +22,114 @@ func snap(from, term uint64, s *raft.Snapshot) raft.Message {
 }
 
 // ack checks that one acknowledgement of index goes to node 2.
-func (n *node) ack(messages []raft.Message, index uint64) {
-	n.d.t.Helper()
+func ack(n *node, messages []raft.Message, index uint64) {
+	n.D.T.Helper()
 	acks := find(messages, raft.MsgAppResp)
 	if len(acks) != 1 || acks[0].Reject || acks[0].Index != index || acks[0].Term != n.Term() {
-		n.d.broken(fmt.Sprintf("one acknowledgement of %d in term %d", index, n.Term()), "%s", list(messages))
+		n.D.Broken(fmt.Sprintf("one acknowledgement of %d in term %d", index, n.Term()), list(messages))
 	}
 }
 
 // keeps checks that the log is as it was, with the commit index.
-func (n *node) keeps(commit uint64, terms ...uint64) {
-	n.d.t.Helper()
-	if n.installed != nil {
-		n.d.broken("no snapshot is installed", "one at %d is", n.installed.Metadata.Index)
+func keeps(n *node, commit uint64, terms ...uint64) {
+	n.D.T.Helper()
+	if n.Installed != nil {
+		n.D.Brokenf("no snapshot is installed", "one at %d is", n.Installed.Metadata.Index)
 	}
 	last := uint64(len(terms))
 	if n.LastIndex() != last || n.HardState().Commit != commit {
-		n.d.broken(fmt.Sprintf("the log up to %d, commit %d", last, commit), "the log up to %d, commit %d", n.LastIndex(),
+		n.D.Brokenf(fmt.Sprintf("the log up to %d, commit %d", last, commit), "the log up to %d, commit %d", n.LastIndex(),
 			n.HardState().Commit)
 	}
 	for i, want := range terms {
 		if got, err := n.TermOf(uint64(i) + 1); err == nil && got != want {
-			n.d.broken(fmt.Sprintf("entry %d of term %d", i+1, want), "of term %d", got)
+			n.D.Brokenf(fmt.Sprintf("entry %d of term %d", i+1, want), "of term %d", got)
 		}
 	}
 }
 
 func TestSnapshotIsInstalled(t *testing.T) {
 	d := open(t, replaces)
-	n := d.start(1, logOf(voters(1, 2, 3), 1, 1, 2, 2))
-	n.gets(heartbeat(2, 3, 0))
-	n.settles()
-	n.gets(snap(2, 3, snapshotAt(9, 3, voters(1, 2, 4, 5))))
+	n := d.Start(1, logOf(voters(1, 2, 3), 1, 1, 2, 2))
+	n.Gets(heartbeat(2, 3, 0))
+	n.Settles()
+	n.Gets(snap(2, 3, snapshotAt(9, 3, voters(1, 2, 4, 5))))
 	st := n.Status()
 	if st.LastIndex != 9 || st.LastTerm != 3 || st.HardState.Commit != 9 {
-		d.broken("the log ends at 9/3, which is committed", "it ends at %d/%d, commit %d", st.LastIndex, st.LastTerm,
+		d.Brokenf("the log ends at 9/3, which is committed", "it ends at %d/%d, commit %d", st.LastIndex, st.LastTerm,
 			st.HardState.Commit)
 	}
 	if !slices.Equal(st.ConfState.Voters, []uint64{1, 2, 4, 5}) {
-		d.broken("the configuration of the snapshot: 1 2 4 5", "%s", rafttest.FormatConf(st.ConfState))
+		d.Broken("the configuration of the snapshot: 1 2 4 5", rafttest.FormatConf(st.ConfState))
 	}
-	rd := n.take()
+	rd := n.Take()
 	if rd.Snapshot == nil || rd.Snapshot.Metadata.Index != 9 || string(rd.Snapshot.Data) != "state" ||
 		len(rd.Entries) != 0 {
-		d.broken("a Ready with the snapshot and no entries", "%s", show(&rd))
+		d.Broken("a Ready with the snapshot and no entries", show(&rd))
 	}
 	if len(rd.CommittedEntries) != 0 {
-		d.broken("nothing to apply", "%s", showEntries(rd.CommittedEntries))
+		d.Broken("nothing to apply", showEntries(rd.CommittedEntries))
 	}
 	if len(find(rd.Immediate(), raft.MsgAppResp)) != 0 {
-		d.rule = answers
-		d.broken("the acknowledgement waits for the disk", "it is in Immediate")
+		d.Rule = answers
+		d.Broken("the acknowledgement waits for the disk", "it is in Immediate")
 	}
 	if got := n.Status().Applied; got != 0 {
-		d.broken("applied 0: the snapshot is not installed before Advance", "applied %d", got)
+		d.Brokenf("applied 0: the snapshot is not installed before Advance", "applied %d", got)
 	}
-	n.finish(rd)
-	n.ack(append(rd.Messages, n.settles()...), 9)
+	n.Finish(rd)
+	ack(n, append(rd.Messages, n.Settles()...), 9)
 	if got := n.Status().Applied; got != 9 {
-		d.broken("applied 9", "applied %d", got)
+		d.Brokenf("applied 9", "applied %d", got)
 	}
 	for _, index := range []uint64{3, 8} {
 		if _, err := n.TermOf(index); !errors.Is(err, raft.ErrCompacted) {
-			d.broken(fmt.Sprintf("the log does not know entry %d any more: ErrCompacted", index), "%v", err)
+			d.Brokenf(fmt.Sprintf("the log does not know entry %d any more: ErrCompacted", index), "%v", err)
 		}
 	}
 	if got, err := n.TermOf(9); got != 3 || err != nil {
-		d.broken("it knows that 9 is of term 3", "%d, %v", got, err)
+		d.Brokenf("it knows that 9 is of term 3", "%d, %v", got, err)
 	}
 }
 
 // The disk is slow: until the snapshot is durable, what Storage says is about the old log.
 func TestOldLogIsGoneAtOnce(t *testing.T) {
 	d := open(t, replaces)
-	n := d.start(1, logOf(voters(1, 2, 3), 1, 1, 2, 2))
-	n.gets(snap(2, 3, snapshotAt(9, 3, voters(1, 2, 3))))
-	n.gets(app(2, 3, 2, 1, 2, entries(2, 2, 2)...))
-	n.gets(app(2, 3, 9, 3, 10, entries(9, 3, 3)...))
+	n := d.Start(1, logOf(voters(1, 2, 3), 1, 1, 2, 2))
+	n.Gets(snap(2, 3, snapshotAt(9, 3, voters(1, 2, 3))))
+	n.Gets(app(2, 3, 2, 1, 2, entries(2, 2, 2)...))
+	n.Gets(app(2, 3, 9, 3, 10, entries(9, 3, 3)...))
 	if n.LastIndex() != 11 || n.HardState().Commit != 10 {
-		d.broken("the log up to 11, commit 10", "up to %d, commit %d", n.LastIndex(), n.HardState().Commit)
+		d.Brokenf("the log up to 11, commit 10", "up to %d, commit %d", n.LastIndex(), n.HardState().Commit)
 	}
-	out := n.settles()
+	out := n.Settles()
 	if acks := find(out, raft.MsgAppResp); len(acks) == 0 || acks[len(acks)-1].Index != 11 {
-		d.rule = answers
-		d.broken("entry 11 is acknowledged at last", "%s", list(out))
+		d.Rule = answers
+		d.Broken("entry 11 is acknowledged at last", list(out))
 	}
-	if len(n.applied) != 1 || n.applied[0].Index != 10 {
-		d.broken("entry 10 is applied after the snapshot, and nothing else", "%s", showEntries(n.applied))
+	if len(n.Applied) != 1 || n.Applied[0].Index != 10 {
+		d.Broken("entry 10 is applied after the snapshot, and nothing else", showEntries(n.Applied))
 	}
 }
 
 func TestLogGoesOnAtTheFollower(t *testing.T) {
 	d := open(t, goesOn)
-	n := d.node(1, voters(1, 2, 3))
-	n.gets(snap(2, 1, snapshotAt(8, 1, voters(1, 2, 3))))
-	n.settles()
-	n.gets(app(2, 1, 8, 1, 9, entries(8, 1, 1)...))
-	n.ack(n.settles(), 10)
-	n.gets(app(2, 1, 11, 1, 9, entries(11, 1)...))
-	if acks := find(n.settles(), raft.MsgAppResp); len(acks) != 1 || !acks[0].Reject {
-		d.broken("an append with a gap after 10 is rejected", "%s", list(acks))
+	n := d.Fresh(1, voters(1, 2, 3))
+	n.Gets(snap(2, 1, snapshotAt(8, 1, voters(1, 2, 3))))
+	n.Settles()
+	n.Gets(app(2, 1, 8, 1, 9, entries(8, 1, 1)...))
+	ack(n, n.Settles(), 10)
+	n.Gets(app(2, 1, 11, 1, 9, entries(11, 1)...))
+	if acks := find(n.Settles(), raft.MsgAppResp); len(acks) != 1 || !acks[0].Reject {
+		d.Broken("an append with a gap after 10 is rejected", list(acks))
 	}
-	if len(n.applied) != 1 || n.applied[0].Index != 9 {
-		d.broken("entry 9 is applied", "%s", showEntries(n.applied))
+	if len(n.Applied) != 1 || n.Applied[0].Index != 9 {
+		d.Broken("entry 9 is applied", showEntries(n.Applied))
 	}
-	d.say("node 1 restarts")
-	p := d.start(1, n.disk)
+	d.Say("node 1 restarts")
+	p := d.Start(1, n.Disk)
 	if st := p.Status(); st.LastIndex != 10 || st.HardState.Commit != 9 || st.Applied != 8 {
-		d.broken("the log up to 10, commit 9, applied 8: the snapshot", "up to %d, commit %d, applied %d", st.LastIndex,
+		d.Brokenf("the log up to 10, commit 9, applied 8: the snapshot", "up to %d, commit %d, applied %d", st.LastIndex,
 			st.HardState.Commit, st.Applied)
 	}
 }
@@ -137,96 +137,97 @@ func TestLogGoesOnAtTheFollower(t *testing.T) {
 // Entries that were handed out to be written before the snapshot came make nothing durable after it.
 func TestSnapshotOvertakesAWrite(t *testing.T) {
 	d := open(t, replaces)
-	n := d.node(1, voters(1, 2, 3))
-	n.gets(app(2, 1, 0, 0, 0, entries(0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1)...))
-	rd := n.take()
-	n.gets(snap(3, 2, snapshotAt(5, 2, voters(1, 2, 3))))
+	n := d.Fresh(1, voters(1, 2, 3))
+	n.Gets(app(2, 1, 0, 0, 0, entries(0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1)...))
+	rd := n.Take()
+	n.Gets(snap(3, 2, snapshotAt(5, 2, voters(1, 2, 3))))
 	if n.LastIndex() != 5 {
-		d.broken("the log ends at 5, with the snapshot", "at %d", n.LastIndex())
+		d.Brokenf("the log ends at 5, with the snapshot", "at %d", n.LastIndex())
 	}
-	n.gets(app(3, 2, 5, 2, 7, entries(5, 2, 2)...))
-	n.finish(rd)
-	n.settles()
-	last, _ := n.disk.LastIndex()
-	if term, err := n.disk.Term(last); last != 7 || term != 2 || err != nil {
-		d.broken("on the disk: the snapshot at 5/2 and entries up to 7/2", "up to %d/%d (%v)", last, term, err)
+	n.Gets(app(3, 2, 5, 2, 7, entries(5, 2, 2)...))
+	n.Finish(rd)
+	n.Settles()
+	last, _ := n.Disk.LastIndex()
+	if term, err := n.Disk.Term(last); last != 7 || term != 2 || err != nil {
+		d.Brokenf("on the disk: the snapshot at 5/2 and entries up to 7/2", "up to %d/%d (%v)", last, term, err)
 	}
-	if n.installed == nil || len(n.applied) != 2 || n.Status().Applied != 7 {
-		d.broken("the snapshot is installed, and entries 6 and 7 are applied", "installed %v, applied %s", n.installed != nil,
-			showEntries(n.applied))
+	if n.Installed == nil || len(n.Applied) != 2 || n.Status().Applied != 7 {
+		d.Brokenf("the snapshot is installed, and entries 6 and 7 are applied", "installed %v, applied %s",
+			n.Installed != nil,
+			showEntries(n.Applied))
 	}
 }
 
 func TestOldSnapshotIsAnsweredNotInstalled(t *testing.T) {
 	d := open(t, onlyForward)
-	n := d.start(1, logOf(voters(1, 2, 3), 1, 1, 1, 1))
-	n.gets(app(2, 1, 4, 1, 3))
-	n.settles()
+	n := d.Start(1, logOf(voters(1, 2, 3), 1, 1, 1, 1))
+	n.Gets(app(2, 1, 4, 1, 3))
+	n.Settles()
 	for _, at := range []uint64{2, 3} {
-		n.gets(snap(2, 1, snapshotAt(at, 1, voters(1, 2))))
-		out := n.settles()
-		n.keeps(3, 1, 1, 1, 1)
-		d.rule = answers
-		n.ack(out, 3)
-		d.rule = onlyForward
+		n.Gets(snap(2, 1, snapshotAt(at, 1, voters(1, 2))))
+		out := n.Settles()
+		keeps(n, 3, 1, 1, 1, 1)
+		d.Rule = answers
+		ack(n, out, 3)
+		d.Rule = onlyForward
 	}
 	if got := n.Status().ConfState.Voters; len(got) != 3 {
-		d.broken("the configuration as it was", "voters %v", got)
+		d.Brokenf("the configuration as it was", "voters %v", got)
 	}
-	d.say("the same behind a compacted log")
-	n = d.start(1, logOf(voters(1, 2, 3), 1, 1, 1, 1))
-	n.gets(app(2, 1, 4, 1, 4))
-	n.settles()
-	n.compacted(3)
-	n.gets(snap(2, 1, snapshotAt(2, 1, voters(1, 2, 3))))
-	out := n.settles()
-	n.keeps(4, 1, 1, 1, 1)
-	d.rule = answers
-	n.ack(out, 4)
+	d.Say("the same behind a compacted log")
+	n = d.Start(1, logOf(voters(1, 2, 3), 1, 1, 1, 1))
+	n.Gets(app(2, 1, 4, 1, 4))
+	n.Settles()
+	compacted(n, 3)
+	n.Gets(snap(2, 1, snapshotAt(2, 1, voters(1, 2, 3))))
+	out := n.Settles()
+	keeps(n, 4, 1, 1, 1, 1)
+	d.Rule = answers
+	ack(n, out, 4)
 }
 
 // What follows the last entry of the snapshot is kept if the log holds that entry (§7): it may have been acknowledged.
 func TestSnapshotOfAKnownEntryKeepsTheLog(t *testing.T) {
 	d := open(t, onlyForward)
-	n := d.start(1, logOf(voters(1, 2, 3), 1, 1, 1, 1))
-	n.gets(snap(2, 1, snapshotAt(3, 1, voters(1, 2, 3))))
-	out := n.settles()
-	n.keeps(3, 1, 1, 1, 1)
-	if len(n.applied) != 3 {
-		d.broken("entries 1 to 3 are committed, and applied from the log", "%s", showEntries(n.applied))
+	n := d.Start(1, logOf(voters(1, 2, 3), 1, 1, 1, 1))
+	n.Gets(snap(2, 1, snapshotAt(3, 1, voters(1, 2, 3))))
+	out := n.Settles()
+	keeps(n, 3, 1, 1, 1, 1)
+	if len(n.Applied) != 3 {
+		d.Broken("entries 1 to 3 are committed, and applied from the log", showEntries(n.Applied))
 	}
-	d.rule = answers
-	n.ack(out, 3)
-	d.rule = replaces
-	d.say("a log whose entry 3 is of another term")
-	n = d.start(1, logOf(voters(1, 2, 3), 1, 1, 1, 1))
-	n.gets(snap(2, 2, snapshotAt(3, 2, voters(1, 2, 3))))
-	n.settles()
-	if n.installed == nil || n.LastIndex() != 3 {
-		d.broken("the snapshot at 3/2 replaces a log with 3/1", "installed %v, log up to %d", n.installed != nil,
+	d.Rule = answers
+	ack(n, out, 3)
+	d.Rule = replaces
+	d.Say("a log whose entry 3 is of another term")
+	n = d.Start(1, logOf(voters(1, 2, 3), 1, 1, 1, 1))
+	n.Gets(snap(2, 2, snapshotAt(3, 2, voters(1, 2, 3))))
+	n.Settles()
+	if n.Installed == nil || n.LastIndex() != 3 {
+		d.Brokenf("the snapshot at 3/2 replaces a log with 3/1", "installed %v, log up to %d", n.Installed != nil,
 			n.LastIndex())
 	}
 }
 
 func TestSnapshotOfAnEarlierTermIsRefused(t *testing.T) {
 	d := open(t, refuses)
-	n := d.start(1, logOf(voters(1, 2, 3), 5))
-	n.gets(snap(2, 4, snapshotAt(9, 4, voters(1, 2, 3))))
-	out := n.settles()
-	n.keeps(0, 5)
+	n := d.Start(1, logOf(voters(1, 2, 3), 5))
+	n.Gets(snap(2, 4, snapshotAt(9, 4, voters(1, 2, 3))))
+	out := n.Settles()
+	keeps(n, 0, 5)
 	if n.Term() != 5 || n.Lead() != raft.None {
-		d.broken("term 5, no leader known", "term %d, leader %d", n.Term(), n.Lead())
+		d.Brokenf("term 5, no leader known", "term %d, leader %d", n.Term(), n.Lead())
 	}
 	for _, m := range out {
 		if m.Term != 5 || m.Type == raft.MsgAppResp && !m.Reject {
-			d.broken("at most a refusal that tells term 5", "%s", list(out))
+			d.Broken("at most a refusal that tells term 5", list(out))
 		}
 	}
 }
 
 func TestSnapshotOfNothingIsRefused(t *testing.T) {
 	d := open(t, refuses)
-	n := d.node(1, voters(1, 2, 3))
+	n := d.Fresh(1, voters(1, 2, 3))
 	for _, c := range []struct {
 		name string
 		s    *raft.Snapshot
@@ -238,7 +239,7 @@ func TestSnapshotOfNothingIsRefused(t *testing.T) {
 		{"one without a voter", snapshotAt(3, 1, raft.ConfState{})},
 		{"one that names a voter twice", snapshotAt(3, 1, voters(1, 1))},
 	} {
-		d.say("node 1 gets from node 2, which leads term 7 or 1: %s", c.name)
+		d.Say("node 1 gets from node 2, which leads term 7 or 1: %s", c.name)
 		var err error
 		if got := panics(func() {
 			err = n.Step(raft.Message{Type: raft.MsgSnap, From: 2, To: 1, Term: 7, Snapshot: c.s})
@@ -246,13 +247,13 @@ func TestSnapshotOfNothingIsRefused(t *testing.T) {
 				err = n.Step(raft.Message{Type: raft.MsgSnap, From: 2, To: 1, Term: 8, Snapshot: c.s})
 			}
 		}); got != nil {
-			d.broken("Step returns ErrBadMessage", "a panic: %v", got)
+			d.Brokenf("Step returns ErrBadMessage", "a panic: %v", got)
 		}
 		if !errors.Is(err, raft.ErrBadMessage) {
-			d.broken("Step returns ErrBadMessage", "%v", err)
+			d.Brokenf("Step returns ErrBadMessage", "%v", err)
 		}
 		if n.HasReady() || n.Term() != 0 || n.LastIndex() != 0 {
-			d.broken("nothing changed: not even the term", "HasReady %v, term %d, log up to %d", n.HasReady(), n.Term(),
+			d.Brokenf("nothing changed: not even the term", "HasReady %v, term %d, log up to %d", n.HasReady(), n.Term(),
 				n.LastIndex())
 		}
 	}
@@ -260,59 +261,59 @@ func TestSnapshotOfNothingIsRefused(t *testing.T) {
 
 func TestCandidateThatGetsASnapshotFollows(t *testing.T) {
 	d := open(t, replaces)
-	n := d.node(1, voters(1, 2, 3), func(c *raft.Config) { c.DisablePreVote = true })
-	d.say("node 1: Campaign")
+	n := d.Fresh(1, voters(1, 2, 3), func(c *raft.Config) { c.DisablePreVote = true })
+	d.Say("node 1: Campaign")
 	if err := n.Campaign(); err != nil {
-		d.broken("a voter may campaign", "%v", err)
+		d.Brokenf("a voter may campaign", "%v", err)
 	}
-	n.settles()
-	n.gets(snap(2, n.Term(), snapshotAt(9, n.Term(), voters(1, 2, 3))))
-	n.settles()
+	n.Settles()
+	n.Gets(snap(2, n.Term(), snapshotAt(9, n.Term(), voters(1, 2, 3))))
+	n.Settles()
 	if st := n.Status(); st.SoftState != (raft.SoftState{Lead: 2}) || st.LastIndex != 9 {
-		d.broken("a follower of node 2, with the log up to 9", "%+v, log up to %d", st.SoftState, st.LastIndex)
+		d.Brokenf("a follower of node 2, with the log up to 9", "%+v, log up to %d", st.SoftState, st.LastIndex)
 	}
 }
 
 // A snapshot may be older than the change that let this node in: the log after it will bring that change.
 func TestSnapshotFromBeforeThisNodeJoined(t *testing.T) {
 	d := open(t, replaces)
-	n := d.node(4, raft.ConfState{})
-	n.gets(snap(2, 1, snapshotAt(9, 1, voters(1, 2, 3))))
-	n.ack(n.settles(), 9)
-	if n.installed == nil || !slices.Equal(n.Status().ConfState.Voters, []uint64{1, 2, 3}) {
-		d.broken("installed, with voters 1 2 3", "installed %v, voters %v", n.installed != nil, n.Status().ConfState.Voters)
+	n := d.Fresh(4, raft.ConfState{})
+	n.Gets(snap(2, 1, snapshotAt(9, 1, voters(1, 2, 3))))
+	ack(n, n.Settles(), 9)
+	if n.Installed == nil || !slices.Equal(n.Status().ConfState.Voters, []uint64{1, 2, 3}) {
+		d.Brokenf("installed, with voters 1 2 3", "installed %v, voters %v", n.Installed != nil, n.Status().ConfState.Voters)
 	}
 	if err := n.Campaign(); !errors.Is(err, raft.ErrNotPromotable) {
-		d.broken("Campaign: ErrNotPromotable, for it is no voter yet", "%v", err)
+		d.Brokenf("Campaign: ErrNotPromotable, for it is no voter yet", "%v", err)
 	}
 }
 
 func TestSnapshotsAreNobodyElses(t *testing.T) {
 	d := open(t, own)
-	n := d.node(1, voters(1, 2, 3))
+	n := d.Fresh(1, voters(1, 2, 3))
 	s := snapshotAt(9, 1, raft.ConfState{Voters: []uint64{1, 2, 3}, Learners: []uint64{7}})
-	n.gets(snap(2, 1, s))
-	rd := n.take()
+	n.Gets(snap(2, 1, s))
+	rd := n.Take()
 	s.Metadata.ConfState.Voters[2] = 99
 	s.Metadata.ConfState.Learners[0] = 98
 	s.Metadata.Index = 77
-	d.say("the sender, in the same process, changes its snapshot: voters 1 2 99")
+	d.Say("the sender, in the same process, changes its snapshot: voters 1 2 99")
 	if meta := rd.Snapshot.Metadata; meta.Index != 9 || meta.ConfState.Voters[2] != 3 || meta.ConfState.Learners[0] != 7 {
-		d.broken("the Ready as it was handed out: at 9, voters [1 2 3] learners [7]", "at %d, voters %s", meta.Index,
+		d.Brokenf("the Ready as it was handed out: at 9, voters [1 2 3] learners [7]", "at %d, voters %s", meta.Index,
 			rafttest.FormatConf(meta.ConfState))
 	}
-	n.finish(rd)
+	n.Finish(rd)
 	if got := n.Status().ConfState; got.Voters[2] != 3 || got.Learners[0] != 7 {
-		d.broken("the node's configuration: [1 2 3] learners [7]", "%s", rafttest.FormatConf(got))
+		d.Broken("the node's configuration: [1 2 3] learners [7]", rafttest.FormatConf(got))
 	}
 	conf := voters(1, 2, 3)
 	disk := logOf(conf, 1, 1, 1)
-	d.say("CreateSnapshot(2, voters 1 2 3), then the caller changes its list to 1 2 99")
+	d.Say("CreateSnapshot(2, voters 1 2 3), then the caller changes its list to 1 2 99")
 	if err := disk.CreateSnapshot(2, conf, nil); err != nil {
-		d.broken("a snapshot", "%v", err)
+		d.Brokenf("a snapshot", "%v", err)
 	}
 	conf.Voters[2] = 99
 	if got, _ := disk.Snapshot(); got.Metadata.ConfState.Voters[2] != 3 {
-		d.broken("voters [1 2 3]", "%v", got.Metadata.ConfState.Voters)
+		d.Brokenf("voters [1 2 3]", "%v", got.Metadata.ConfState.Voters)
 	}
 }

@@ -12,86 +12,86 @@ import (
 )
 
 // holds checks which entries a disk has, and that it knows the term just before the first.
-func (d *desk) holds(disk *raft.MemoryStorage, first, last uint64) {
-	d.t.Helper()
+func holds(d *desk, disk *raft.MemoryStorage, first, last uint64) {
+	d.T.Helper()
 	f, _ := disk.FirstIndex()
 	l, _ := disk.LastIndex()
 	if f != first || l != last {
-		d.broken(fmt.Sprintf("entries %d to %d", first, last), "first %d, last %d", f, l)
+		d.Brokenf(fmt.Sprintf("entries %d to %d", first, last), "first %d, last %d", f, l)
 	}
 	if first <= last {
 		list, err := disk.Entries(first, last+1, ^uint64(0))
 		if err != nil || uint64(len(list)) != last+1-first || list[0].Index != first {
-			d.broken(fmt.Sprintf("entries %d to %d can be read", first, last), "%s, error %v", showEntries(list), err)
+			d.Brokenf(fmt.Sprintf("entries %d to %d can be read", first, last), "%s, error %v", showEntries(list), err)
 		}
 	}
 	if first > 1 {
 		if _, err := disk.Entries(first-1, first, 1); !errors.Is(err, raft.ErrCompacted) {
-			d.broken(fmt.Sprintf("Entries(%d): ErrCompacted", first-1), "%v", err)
+			d.Brokenf(fmt.Sprintf("Entries(%d): ErrCompacted", first-1), "%v", err)
 		}
 	}
 }
 
-func (d *desk) term(disk *raft.MemoryStorage, index, want uint64) {
-	d.t.Helper()
+func term(d *desk, disk *raft.MemoryStorage, index, want uint64) {
+	d.T.Helper()
 	if got, err := disk.Term(index); err != nil || got != want {
-		d.broken(fmt.Sprintf("Term(%d) is %d", index, want), "%d, error %v", got, err)
+		d.Brokenf(fmt.Sprintf("Term(%d) is %d", index, want), "%d, error %v", got, err)
 	}
 }
 
 func TestLogIsCompactedBehindASnapshot(t *testing.T) {
 	d := open(t, compacts)
 	disk := logOf(voters(1, 2, 3), 1, 1, 2, 2, 3)
-	d.say("a log with terms 1 1 2 2 3; CreateSnapshot(3)")
+	d.Say("a log with terms 1 1 2 2 3; CreateSnapshot(3)")
 	if err := disk.CreateSnapshot(3, voters(1, 2, 3), []byte("state")); err != nil {
-		d.broken("a snapshot at 3", "%v", err)
+		d.Brokenf("a snapshot at 3", "%v", err)
 	}
 	s, err := disk.Snapshot()
 	if err != nil || s.Metadata.Index != 3 || s.Metadata.Term != 2 || string(s.Data) != "state" {
-		d.broken("Snapshot returns it: at 3/2", "at %d/%d with %q, error %v", s.Metadata.Index, s.Metadata.Term, s.Data, err)
+		d.Brokenf("Snapshot returns it: at 3/2", "at %d/%d with %q, error %v", s.Metadata.Index, s.Metadata.Term, s.Data, err)
 	}
-	d.holds(disk, 1, 5)
-	d.say("Compact(2)")
+	holds(d, disk, 1, 5)
+	d.Say("Compact(2)")
 	if err := disk.Compact(2); err != nil {
-		d.broken("the log from 3 on", "%v", err)
+		d.Brokenf("the log from 3 on", "%v", err)
 	}
-	d.holds(disk, 3, 5)
-	d.term(disk, 2, 1)
-	d.term(disk, 3, 2)
+	holds(d, disk, 3, 5)
+	term(d, disk, 2, 1)
+	term(d, disk, 3, 2)
 	if _, err := disk.Term(1); !errors.Is(err, raft.ErrCompacted) {
-		d.broken("Term(1): ErrCompacted", "%v", err)
+		d.Brokenf("Term(1): ErrCompacted", "%v", err)
 	}
-	d.say("Compact(3)")
+	d.Say("Compact(3)")
 	if err := disk.Compact(3); err != nil {
-		d.broken("the log from 4 on", "%v", err)
+		d.Brokenf("the log from 4 on", "%v", err)
 	}
-	d.holds(disk, 4, 5)
-	d.term(disk, 3, 2)
-	d.term(disk, 5, 3)
-	d.say("Append(6/3)")
+	holds(d, disk, 4, 5)
+	term(d, disk, 3, 2)
+	term(d, disk, 5, 3)
+	d.Say("Append(6/3)")
 	if err := disk.Append(entries(5, 3)); err != nil {
-		d.broken("the log goes on", "%v", err)
+		d.Brokenf("the log goes on", "%v", err)
 	}
-	d.holds(disk, 4, 6)
+	holds(d, disk, 4, 6)
 }
 
 func TestCompactionHasLimits(t *testing.T) {
 	d := open(t, compacts)
 	disk := logOf(voters(1, 2, 3), 1, 1, 2, 2, 3)
 	if err := errors.Join(disk.CreateSnapshot(3, voters(1, 2, 3), nil), disk.Compact(2)); err != nil {
-		d.broken("a snapshot at 3, and a log from 3 on", "%v", err)
+		d.Brokenf("a snapshot at 3, and a log from 3 on", "%v", err)
 	}
-	d.say("a log with terms 1 1 2 2 3, a snapshot at 3, compacted to 2")
+	d.Say("a log with terms 1 1 2 2 3, a snapshot at 3, compacted to 2")
 	refused := func(what string, err, kind error) {
 		t.Helper()
 		if err == nil || kind != nil && !errors.Is(err, kind) {
-			d.say("%s", what)
-			d.broken(fmt.Sprintf("an error (%v)", kind), "%v", err)
+			d.Say("%s", what)
+			d.Brokenf(fmt.Sprintf("an error (%v)", kind), "%v", err)
 		}
-		d.holds(disk, 3, 5)
+		holds(d, disk, 3, 5)
 		if s, _ := disk.Snapshot(); s.Metadata.Index != 3 {
-			d.say("%s", what)
-			d.broken("the snapshot at 3 as it was", "a snapshot at %d", s.Metadata.Index)
+			d.Say("%s", what)
+			d.Brokenf("the snapshot at 3 as it was", "a snapshot at %d", s.Metadata.Index)
 		}
 	}
 	refused("Compact(4), beyond the snapshot", disk.Compact(4), nil)
@@ -116,38 +116,38 @@ func TestReadersKeepWhatTheyRead(t *testing.T) {
 	}
 	before := showEntries(read)
 	clone := disk.Clone()
-	d.say("Entries(1, 6), then CreateSnapshot(4), Compact(4), and another tail")
+	d.Say("Entries(1, 6), then CreateSnapshot(4), Compact(4), and another tail")
 	if err := errors.Join(disk.CreateSnapshot(4, voters(1, 2, 3), nil), disk.Compact(4),
 		disk.Append(entries(4, 7, 7, 7))); err != nil {
-		d.broken("all three succeed", "%v", err)
+		d.Brokenf("all three succeed", "%v", err)
 	}
 	if got := showEntries(read); got != before {
-		d.broken("the reader has "+before, "%s", got)
+		d.Broken("the reader has "+before, got)
 	}
-	d.holds(clone, 1, 5)
-	d.term(clone, 5, 3)
+	holds(d, clone, 1, 5)
+	term(d, clone, 5, 3)
 }
 
 func TestReceivedSnapshotReplacesTheLog(t *testing.T) {
 	d := open(t, replaces)
 	for _, at := range []uint64{3, 9} {
 		disk := logOf(voters(1, 2, 3), 1, 1, 2, 2, 3)
-		d.say("a log with terms 1 1 2 2 3; ApplySnapshot at %d/4", at)
+		d.Say("a log with terms 1 1 2 2 3; ApplySnapshot at %d/4", at)
 		if err := disk.ApplySnapshot(*snapshotAt(at, 4, voters(1, 2))); err != nil {
-			d.broken("it is applied", "%v", err)
+			d.Brokenf("it is applied", "%v", err)
 		}
-		d.holds(disk, at+1, at)
-		d.term(disk, at, 4)
+		holds(d, disk, at+1, at)
+		term(d, disk, at, 4)
 		if _, conf, _ := disk.InitialState(); len(conf.Voters) != 2 {
-			d.broken("the configuration of the snapshot: [1 2]", "%v", conf.Voters)
+			d.Brokenf("the configuration of the snapshot: [1 2]", "%v", conf.Voters)
 		}
 		if s, _ := disk.Snapshot(); s.Metadata.Index != at || string(s.Data) != "state" {
-			d.broken("it can be sent on", "a snapshot at %d with %q", s.Metadata.Index, s.Data)
+			d.Brokenf("it can be sent on", "a snapshot at %d with %q", s.Metadata.Index, s.Data)
 		}
 		if err := disk.Append(entries(at, 4)); err != nil {
-			d.broken(fmt.Sprintf("entry %d can follow", at+1), "%v", err)
+			d.Brokenf(fmt.Sprintf("entry %d can follow", at+1), "%v", err)
 		}
-		d.holds(disk, at+1, at+1)
+		holds(d, disk, at+1, at+1)
 	}
 }
 

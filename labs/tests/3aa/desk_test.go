@@ -1,10 +1,26 @@
 // Package stage3aa_test grades exercise 3aa: leadership transfer, seen only through raft.RawNode and its messages.
 //
-// desk_test.go is the workbench: real nodes on disks in memory, a network that delivers at once except where a test cuts
-// it, and a record of what happened, which is told when a rule of the handout turns out to be broken.
+// The workbench is package raftdesk; desk_test.go holds the rules of the handout.
 package stage3aa_test
 
-import "tinykv/labs/tests/explain"
+import (
+	"tinykv/labs/tests/explain"
+	"tinykv/labs/tests/raftdesk"
+)
+
+// The workbench in short words.
+type (
+	desk = raftdesk.Desk
+	node = raftdesk.Node
+)
+
+var (
+	cluster, with         = raftdesk.NewCluster, raftdesk.With
+	voters, upTo          = raftdesk.Voters, raftdesk.UpTo
+	find                  = raftdesk.Find
+	add, learner, removal = raftdesk.AddVoter, raftdesk.AddLearner, raftdesk.Remove
+	change                = raftdesk.Change
+)
 
 // The rules of the handout 3aa.
 var (
@@ -16,10 +32,12 @@ var (
 	givenUp     = explain.Rule{ID: "INV-3aa.4",
 		Says: "a transfer that is not done after an election timeout is given up, and the leader takes proposals again"}
 	wishes = explain.Rule{ID: "INV-3aa.5",
-		Says: "the last wish counts: another target replaces the first, the same one changes nothing, the leader itself ends it"}
-	targets = explain.Rule{ID: "INV-3aa.6", Says: "only a voter is a target; a wish that can't be served is refused by name"}
-	passed  = explain.Rule{ID: "INV-3aa.7", Says: "a follower passes the wish on to the leader it knows"}
-	obeyed  = explain.Rule{ID: "INV-3aa.8",
+		Says: "the last wish counts: another target replaces the first, the same one changes nothing, the leader itself " +
+			"ends it"}
+	targets = explain.Rule{ID: "INV-3aa.6", Says: "only a voter is a target; a wish that can't be served is refused " +
+		"by name"}
+	passed = explain.Rule{ID: "INV-3aa.7", Says: "a follower passes the wish on to the leader it knows"}
+	obeyed = explain.Rule{ID: "INV-3aa.8",
 		Says: "TimeoutNow is obeyed by a follower with a vote, from the leader it follows, and by nobody else"}
 	overrides = explain.Rule{ID: "INV-3aa.9",
 		Says: "the node that was told campaigns in the next term at once: no pre-vote, and nobody sticks to the old leader"}

@@ -13,195 +13,198 @@ import (
 // leaseDesk is a cluster whose node 1 leads with a lease.
 func leaseDesk(t *testing.T) (*desk, *node) {
 	t.Helper()
-	d := newDesk(t, lease, 3, raft.Config{ReadMode: raft.ReadLease})
-	p := d.elect(1)
-	d.tick(2)
-	d.check(p.InLease(), "a leader whose heartbeats were just answered is in its lease", "InLease is false")
+	d := cluster(t, lease, upTo(3), with(raft.Config{ReadMode: raft.ReadLease}))
+	p := d.Elect(1)
+	d.Tick(2)
+	d.Check(p.InLease(), "a leader whose heartbeats were just answered is in its lease", "InLease is false")
 	return d, p
 }
 
 // readsAt asks for a read and reports whether it is served with no answer of any other node.
-func (n *node) readsAlone(id uint64) bool {
-	n.d.t.Helper()
-	n.must(fmt.Sprintf("ReadIndex(%d)", id), n.ReadIndex(id))
-	before := len(n.reads)
-	n.drain()
-	return len(n.reads) > before
+func readsAlone(n *node, id uint64) bool {
+	n.D.T.Helper()
+	n.Must(fmt.Sprintf("ReadIndex(%d)", id), n.ReadIndex(id))
+	before := len(n.Reads)
+	n.Drain()
+	return len(n.Reads) > before
 }
 
 // A lease lasts LeaseTicks from the round that a quorum answered.
 func TestLeaseRunsOut(t *testing.T) {
 	d, p := leaseDesk(t)
-	d.check(p.readsAlone(1), "a read in the lease is served at once", "it waits")
-	d.isolate(1)
-	d.tick(8) // LeaseTicks; the last round was begun at the last tick before
-	d.check(!p.InLease() && !p.readsAlone(2), "8 ticks after the last round that was answered the lease is over",
+	d.Check(readsAlone(p, 1), "a read in the lease is served at once", "it waits")
+	d.Isolate(1)
+	d.Tick(8) // LeaseTicks; the last round was begun at the last tick before
+	d.Check(!p.InLease() && !readsAlone(p, 2), "8 ticks after the last round that was answered the lease is over",
 		"InLease is %v", p.InLease())
 }
 
 // With ReadQuorum there is no lease at all.
 func TestNoLeaseWithoutLeaseMode(t *testing.T) {
-	d := newDesk(t, lease, 3)
-	p := d.elect(1)
-	d.tick(2)
-	d.check(!p.InLease() && !p.readsAlone(1), "with ReadQuorum each read asks a quorum", "InLease is %v", p.InLease())
+	d := cluster(t, lease, upTo(3))
+	p := d.Elect(1)
+	d.Tick(2)
+	d.Check(!p.InLease() && !readsAlone(p, 1), "with ReadQuorum each read asks a quorum", "InLease is %v", p.InLease())
 }
 
 // While a transfer is tried reads ask a quorum: the target is about to win without waiting for the lease.
 func TestNoLeaseWhileLeadershipMoves(t *testing.T) {
 	d, p := leaseDesk(t)
-	d.isolate(3)
-	p.propose("makes node 3 lag")
-	d.run()
-	p.transfer(3)
-	d.check(!p.InLease(), "no lease from the wish on", "InLease is true")
-	d.check(!p.readsAlone(1), "a read waits for a quorum", "it was served at once")
-	d.tick(1)
-	d.check(!p.InLease(), "no lease, whatever is answered meanwhile", "InLease is true")
+	d.Isolate(3)
+	p.Proposes("makes node 3 lag")
+	d.Run()
+	transfer(p, 3)
+	d.Check(!p.InLease(), "no lease from the wish on", "InLease is true")
+	d.Check(!readsAlone(p, 1), "a read waits for a quorum", "it was served at once")
+	d.Tick(1)
+	d.Check(!p.InLease(), "no lease, whatever is answered meanwhile", "InLease is true")
 }
 
-// TimeoutNow may arrive late, after the leader gave up. Then the target wins while others still hear from the leader: its
+// TimeoutNow may arrive late, after the leader gave up. Then the target wins while others still hear from the leader:
+// its
 // lease would promise what nobody keeps.
 func TestLeaseStaysGivenUpAfterTimeoutNow(t *testing.T) {
 	d, p := leaseDesk(t)
 	term := p.Term()
 	var late []raft.Message
-	d.lost = func(m raft.Message) bool {
+	d.Lost = func(m raft.Message) bool {
 		if m.Type == raft.MsgTimeoutNow {
 			late = append(late, m)
 		}
 		return m.Type == raft.MsgTimeoutNow
 	}
-	p.transfer(3)
-	d.tick(12)
-	d.leads(1, term)
-	d.check(len(late) > 0, "node 3 was told", "it was not")
-	d.check(!p.InLease() && !p.readsAlone(1), "no lease in this term, also after the transfer was given up",
+	transfer(p, 3)
+	d.Tick(12)
+	leads(d, 1, term)
+	d.Check(len(late) > 0, "node 3 was told", "it was not")
+	d.Check(!p.InLease() && !readsAlone(p, 1), "no lease in this term, also after the transfer was given up",
 		"InLease is %v", p.InLease())
-	d.lost = nil
-	d.isolate(1) // the old leader is cut off, and TimeoutNow arrives
-	d.node(3).get(late[0])
-	d.run()
-	d.check(!p.InLease(), "the old leader, which may be deposed by now, trusts no lease", "InLease is true")
+	d.Lost = nil
+	d.Isolate(1) // the old leader is cut off, and TimeoutNow arrives
+	d.Node(3).Hear(late[0])
+	d.Run()
+	d.Check(!p.InLease(), "the old leader, which may be deposed by now, trusts no lease", "InLease is true")
 }
 
 // A lease is the term's: the next leader has one of its own.
 func TestNextTermHasALeaseAgain(t *testing.T) {
 	d, p := leaseDesk(t)
-	p.transfer(3)
-	d.tick(2)
-	p = d.node(3)
-	d.leads(3, p.Term())
-	d.tick(2)
-	d.check(p.InLease(), "the new leader has a lease", "InLease is false")
-	p.transfer(1)
-	d.tick(3)
-	d.check(d.node(1).InLease(), "so has the first one when it leads again", "InLease is false")
+	transfer(p, 3)
+	d.Tick(2)
+	p = d.Node(3)
+	leads(d, 3, p.Term())
+	d.Tick(2)
+	d.Check(p.InLease(), "the new leader has a lease", "InLease is false")
+	transfer(p, 1)
+	d.Tick(3)
+	d.Check(d.Node(1).InLease(), "so has the first one when it leads again", "InLease is false")
 }
 
 // dismiss lets the leader remove itself, and returns when it has applied that.
 func dismiss(d *desk, p *node) {
-	d.t.Helper()
-	p.change(removal(p.id))
-	d.run()
+	d.T.Helper()
+	p.Changes(removal(p.ID))
+	d.Run()
 }
 
 // A leader that is removed hands over as soon as it can (dissertation §4.2.2).
 func TestRemovedLeaderHandsOver(t *testing.T) {
-	d := newDesk(t, successor, 3)
-	p := d.elect(1)
+	d := cluster(t, successor, upTo(3))
+	p := d.Elect(1)
 	term := p.Term()
 	dismiss(d, p)
-	lead := d.node(2).Lead()
-	d.check(lead == 2 || lead == 3, "node 2 or 3 leads, without a tick", "node %d does", lead)
-	d.leads(lead, term+1)
+	lead := d.Node(2).Lead()
+	d.Check(lead == 2 || lead == 3, "node 2 or 3 leads, without a tick", "node %d does", lead)
+	leads(d, lead, term+1)
 }
 
 // A leader without a vote takes no proposal, even if it has found no successor yet.
 func TestLeaderWithoutAVoteTakesNoProposals(t *testing.T) {
-	d := newDesk(t, successor, 3)
-	p := d.elect(1)
-	d.lost = func(m raft.Message) bool { return m.Type == raft.MsgTimeoutNow }
+	d := cluster(t, successor, upTo(3))
+	p := d.Elect(1)
+	d.Lost = func(m raft.Message) bool { return m.Type == raft.MsgTimeoutNow }
 	dismiss(d, p)
-	d.check(p.role() == raft.StateLeader, "node 1 leads until somebody else does", "it is a %v", p.role())
-	p.dropsProposals()
-	d.tick(5)
-	p.dropsProposals()
+	d.Check(p.Role() == raft.StateLeader, "node 1 leads until somebody else does", "it is a %v", p.Role())
+	dropsProposals(p)
+	d.Tick(5)
+	dropsProposals(p)
 }
 
 // The successor must have the whole log, a voter that lags is brought up to date first, and a call that was lost is
 // repeated to whoever can lead.
 func TestSuccessorHasTheWholeLog(t *testing.T) {
-	d := newDesk(t, successor, 3)
-	p := d.elect(1)
-	p.change(removal(1))
+	d := cluster(t, successor, upTo(3))
+	p := d.Elect(1)
+	p.Changes(removal(1))
 	removed := p.LastIndex()
-	p.propose("tail")
-	p.tellsOnlyWhoHasAll(d, 2)
-	ms := p.drain()
-	d.tell("nodes 2 and 3 get the change, and not the tail")
-	for _, m := range of(ms, raft.MsgApp) {
+	p.Proposes("tail")
+	tellsOnlyWhoHasAll(p, d, 2)
+	ms := p.Drain()
+	d.Say("nodes 2 and 3 get the change, and not the tail")
+	for _, m := range find(ms, raft.MsgApp) {
 		if len(m.Entries) > 0 && m.Index < removed {
 			m.Entries = m.Entries[:removed-m.Index]
-			for _, answer := range d.node(m.To).get(m) {
-				p.get(answer)
+			for _, answer := range d.Node(m.To).Hear(m) {
+				p.Hear(answer)
 			}
 		}
 	}
-	p.dropsProposals() // with no successor in sight
-	d.run()
-	d.tick(30)
-	lead := d.node(2).Lead()
-	d.check(lead == 2 || lead == 3, "node 2 or 3 leads in the end", "node %d", lead)
-	n := d.node(lead)
-	d.check(len(n.payloads()) == 1, "and has the tail", "it applied %q", n.payloads())
+	dropsProposals(p) // with no successor in sight
+	d.Run()
+	d.Tick(30)
+	lead := d.Node(2).Lead()
+	d.Check(lead == 2 || lead == 3, "node 2 or 3 leads in the end", "node %d", lead)
+	n := d.Node(lead)
+	d.Check(len(n.Payloads()) == 1, "and has the tail", "it applied %q", n.Payloads())
 }
 
 // The first call is lost: an election timeout later there is another one.
 func TestLostCallOfARemovedLeaderIsRepeated(t *testing.T) {
-	d := newDesk(t, successor, 3)
-	p := d.elect(1)
+	d := cluster(t, successor, upTo(3))
+	p := d.Elect(1)
 	calls := 0
-	d.lost = func(m raft.Message) bool {
+	d.Lost = func(m raft.Message) bool {
 		if m.Type == raft.MsgTimeoutNow {
 			calls++
 		}
 		return m.Type == raft.MsgTimeoutNow && calls == 1
 	}
 	dismiss(d, p)
-	d.check(calls == 1 && p.role() == raft.StateLeader, "node 1 told one node to campaign, and leads on", "%d were told, it is a %v",
-		calls, p.role())
-	d.tick(12)
-	d.check(calls >= 2, "the call is repeated after an election timeout", "%d calls", calls)
-	lead := d.node(2).Lead()
-	d.check(lead == 2 || lead == 3, "node 2 or 3 leads in the end", "node %d does", lead)
+	d.Check(calls == 1 && p.Role() == raft.StateLeader, "node 1 told one node to campaign, and leads on",
+		"%d were told, it is a %v",
+		calls, p.Role())
+	d.Tick(12)
+	d.Check(calls >= 2, "the call is repeated after an election timeout", "%d calls", calls)
+	lead := d.Node(2).Lead()
+	d.Check(lead == 2 || lead == 3, "node 2 or 3 leads in the end", "node %d does", lead)
 }
 
 // A learner is up to date too, and is no successor; nor is who does not answer.
 func TestSuccessorVotesAndIsAlive(t *testing.T) {
-	d := newDeskOf(t, successor, raft.ConfState{Voters: []uint64{2, 3, 4}, Learners: []uint64{1}})
-	p := d.elect(3)
-	d.tick(1)
-	d.isolate(2)
+	d := cluster(t, successor, raft.ConfState{Voters: []uint64{2, 3, 4}, Learners: []uint64{1}})
+	p := d.Elect(3)
+	d.Tick(1)
+	d.Isolate(2)
 	dismiss(d, p)
-	d.tick(2)
-	told := d.sentOf(raft.MsgTimeoutNow)
-	d.check(len(told) > 0, "node 3 tells somebody to campaign", "nobody")
+	d.Tick(2)
+	told := d.SentOf(raft.MsgTimeoutNow)
+	d.Check(len(told) > 0, "node 3 tells somebody to campaign", "nobody")
 	for _, m := range told {
-		d.check(m.To == 4, "node 4 is told: 2 lacks the change, 1 has no vote", "node %d was", m.To)
+		d.Check(m.To == 4, "node 4 is told: 2 lacks the change, 1 has no vote", "node %d was", m.To)
 	}
 }
 
 // A leader that votes hands over only when asked.
 func TestLeaderWithAVoteStays(t *testing.T) {
-	d := newDesk(t, successor, 3)
-	p := d.elect(1)
+	d := cluster(t, successor, upTo(3))
+	p := d.Elect(1)
 	term := p.Term()
-	p.change(removal(3))
-	p.propose("x")
-	d.tick(25)
-	d.leads(1, term)
-	d.check(len(d.sentOf(raft.MsgTimeoutNow)) == 0, "nobody is told to campaign", "%d were", len(d.sentOf(raft.MsgTimeoutNow)))
+	p.Changes(removal(3))
+	p.Proposes("x")
+	d.Tick(25)
+	leads(d, 1, term)
+	d.Check(len(d.SentOf(raft.MsgTimeoutNow)) == 0, "nobody is told to campaign", "%d were",
+		len(d.SentOf(raft.MsgTimeoutNow)))
 }
 
 var rules = map[string]string{}

@@ -11,27 +11,27 @@ import (
 
 // Who is told campaigns in the next term: no pre-vote, which the others would refuse as they hear from their leader.
 func TestCampaignIsAtOnceAndForced(t *testing.T) {
-	d := newDesk(t, overrides, 5)
-	p := d.elect(1)
-	d.tick(1) // everybody has just heard from node 1
+	d := cluster(t, overrides, upTo(5))
+	p := d.Elect(1)
+	d.Tick(1) // everybody has just heard from node 1
 	term := p.Term()
-	d.sent = nil
-	p.transfer(4)
-	d.run()
-	d.check(len(d.sentOf(raft.MsgPreVote)) == 0, "no PreVote", "%d of them", len(d.sentOf(raft.MsgPreVote)))
-	asked := d.sentOf(raft.MsgVote)
-	d.check(len(asked) == 4, "four vote requests", "%d", len(asked))
+	d.Sent = nil
+	transfer(p, 4)
+	d.Run()
+	d.Check(len(d.SentOf(raft.MsgPreVote)) == 0, "no PreVote", "%d of them", len(d.SentOf(raft.MsgPreVote)))
+	asked := d.SentOf(raft.MsgVote)
+	d.Check(len(asked) == 4, "four vote requests", "%d", len(asked))
 	for _, m := range asked {
-		d.check(m.From == 4 && m.Term == term+1 && m.Force, "Vote of node 4 in the next term, with Force",
+		d.Check(m.From == 4 && m.Term == term+1 && m.Force, "Vote of node 4 in the next term, with Force",
 			"from %d in term %d, Force is %v", m.From, m.Term, m.Force)
 	}
-	d.leads(4, term+1)
+	leads(d, 4, term+1)
 }
 
 // follower makes node 1 follow node 2 in a term that it heard of by a heartbeat.
 func follower(d *desk, id, term uint64) *node {
-	n := d.node(id)
-	n.get(raft.Message{Type: raft.MsgHeartbeat, From: 2, Term: term})
+	n := d.Node(id)
+	n.Hear(raft.Message{Type: raft.MsgHeartbeat, From: 2, Term: term})
 	return n
 }
 
@@ -50,51 +50,51 @@ func TestTimeoutNowIsObeyedFromTheLeaderOnly(t *testing.T) {
 		{"from another node of the term", 1, raft.Message{Type: call.Type, From: 3, Term: 5}, false},
 		{"to a learner", 4, call, false},
 	} {
-		d := newDeskOf(t, obeyed, conf)
-		d.tell("TimeoutNow %s", c.name)
+		d := cluster(t, obeyed, conf)
+		d.Say("TimeoutNow %s", c.name)
 		n := follower(d, c.id, 5)
-		asked := of(n.get(c.call), raft.MsgVote)
-		d.check((len(asked) > 0) == c.want && (n.Term() == 6) == c.want,
+		asked := find(n.Hear(c.call), raft.MsgVote)
+		d.Check((len(asked) > 0) == c.want && (n.Term() == 6) == c.want,
 			fmt.Sprintf("node %d campaigns: %v", c.id, c.want), "%d vote requests, term %d", len(asked), n.Term())
 	}
 }
 
 // A node that takes part in an election of the term, or does not know who leads it, follows nobody.
 func TestTimeoutNowIsObeyedByFollowersOnly(t *testing.T) {
-	d := newDesk(t, obeyed, 3, raft.Config{DisablePreVote: true})
-	n := d.node(1)
-	n.must("Campaign()", n.Campaign())
-	n.drain()
+	d := cluster(t, obeyed, upTo(3), with(raft.Config{DisablePreVote: true}))
+	n := d.Node(1)
+	n.Must("Campaign()", n.Campaign())
+	n.Drain()
 	term := n.Term()
-	asked := of(n.get(raft.Message{Type: raft.MsgTimeoutNow, From: 2, Term: term}), raft.MsgVote)
-	d.check(len(asked) == 0 && n.Term() == term, fmt.Sprintf("a candidate of term %d stays it", term),
+	asked := find(n.Hear(raft.Message{Type: raft.MsgTimeoutNow, From: 2, Term: term}), raft.MsgVote)
+	d.Check(len(asked) == 0 && n.Term() == term, fmt.Sprintf("a candidate of term %d stays it", term),
 		"%d vote requests, term %d", len(asked), n.Term())
 
-	d = newDesk(t, obeyed, 3)
-	n = d.node(1)
-	n.get(raft.Message{Type: raft.MsgVote, From: 3, Term: 5, Index: 1, LogTerm: 1})
-	asked = of(n.get(raft.Message{Type: raft.MsgTimeoutNow, From: 2, Term: 5}), raft.MsgVote)
-	d.check(len(asked) == 0 && n.Term() == 5, "a node that follows nobody in term 5 does not campaign",
+	d = cluster(t, obeyed, upTo(3))
+	n = d.Node(1)
+	n.Hear(raft.Message{Type: raft.MsgVote, From: 3, Term: 5, Index: 1, LogTerm: 1})
+	asked = find(n.Hear(raft.Message{Type: raft.MsgTimeoutNow, From: 2, Term: 5}), raft.MsgVote)
+	d.Check(len(asked) == 0 && n.Term() == 5, "a node that follows nobody in term 5 does not campaign",
 		"%d vote requests, term %d", len(asked), n.Term())
 }
 
 // A node that does not belong to the cluster yet has no vote, and does not campaign for one.
 func TestTimeoutNowToAStrangerIsIgnored(t *testing.T) {
-	d := newDesk(t, obeyed, 3)
+	d := cluster(t, obeyed, upTo(3))
 	disk := raft.NewMemoryStorage()
 	disk.Bootstrap(voters(1, 2, 3))
-	n := d.start(9, disk)
+	n := d.Start(9, disk)
 	follower(d, 9, 5)
-	n.get(raft.Message{Type: raft.MsgTimeoutNow, From: 2, Term: 5})
-	d.check(n.role() == raft.StateFollower && n.Term() == 5, "node 9 follows in term 5", "it is a %v in term %d",
-		n.role(), n.Term())
+	n.Hear(raft.Message{Type: raft.MsgTimeoutNow, From: 2, Term: 5})
+	d.Check(n.Role() == raft.StateFollower && n.Term() == 5, "node 9 follows in term 5", "it is a %v in term %d",
+		n.Role(), n.Term())
 }
 
 // A node that knows of a committed change, and has not applied it, would campaign in a configuration that is over. It
 // answers the call when it has applied the change, and only if it is still of that term.
 func TestCallWaitsForAConfigurationChange(t *testing.T) {
 	for _, overtaken := range []bool{false, true} {
-		d := newDesk(t, obeyed, 3)
+		d := cluster(t, obeyed, upTo(3))
 		n := follower(d, 1, 5)
 		e := raft.Entry{Term: 5, Index: 2, Type: raft.EntryConfChange, Data: change(add(4)).Encode()}
 		calls := []raft.Message{
@@ -104,33 +104,34 @@ func TestCallWaitsForAConfigurationChange(t *testing.T) {
 		if overtaken {
 			calls = append(calls, raft.Message{Type: raft.MsgHeartbeat, From: 3, To: 1, Term: 6})
 		}
-		d.tell("node 1 gets a committed change, and before it applies it: TimeoutNow; a later leader is heard of: %v", overtaken)
+		d.Say("node 1 gets a committed change, and before it applies it: TimeoutNow; a later leader is heard of: %v",
+			overtaken)
 		for _, m := range calls {
 			if err := n.Step(m); err != nil {
-				d.tell("  refused: %v", err)
+				d.Say("  refused: %v", err)
 			}
 		}
-		early := n.role()
-		d.check(early == raft.StateFollower, "node 1 does not campaign before it has applied the change", "it is a %v", early)
-		asked := of(n.drain(), raft.MsgVote)
+		early := n.Role()
+		d.Check(early == raft.StateFollower, "node 1 does not campaign before it has applied the change", "it is a %v", early)
+		asked := find(n.Drain(), raft.MsgVote)
 		if overtaken {
-			d.check(len(asked) == 0 && n.Term() == 6, "node 1 follows node 3 in term 6", "%d vote requests, term %d",
+			d.Check(len(asked) == 0 && n.Term() == 6, "node 1 follows node 3 in term 6", "%d vote requests, term %d",
 				len(asked), n.Term())
 			continue
 		}
-		d.check(len(asked) == 3 && asked[0].Force, "after that it asks the three others, with Force", "%d vote requests",
+		d.Check(len(asked) == 3 && asked[0].Force, "after that it asks the three others, with Force", "%d vote requests",
 			len(asked))
 	}
 }
 
 // A call is for once: a node that campaigned and lost does not campaign again by itself when it applies something.
 func TestCallIsForItsTermOnly(t *testing.T) {
-	d := newDesk(t, obeyed, 3)
+	d := cluster(t, obeyed, upTo(3))
 	n := follower(d, 1, 5)
-	n.get(raft.Message{Type: raft.MsgTimeoutNow, From: 2, Term: 5})
+	n.Hear(raft.Message{Type: raft.MsgTimeoutNow, From: 2, Term: 5})
 	e := raft.Entry{Term: 6, Index: 2}
-	asked := of(n.get(raft.Message{Type: raft.MsgApp, From: 3, Term: 6, Index: 1, LogTerm: 1, Commit: 2,
+	asked := find(n.Hear(raft.Message{Type: raft.MsgApp, From: 3, Term: 6, Index: 1, LogTerm: 1, Commit: 2,
 		Entries: []raft.Entry{e}}), raft.MsgVote)
-	d.check(len(asked) == 0 && n.Term() == 6 && n.Lead() == 3, "node 1 lost to node 3 and follows it in term 6",
+	d.Check(len(asked) == 0 && n.Term() == 6 && n.Lead() == 3, "node 1 lost to node 3 and follows it in term 6",
 		"%d vote requests, term %d, follows %d", len(asked), n.Term(), n.Lead())
 }

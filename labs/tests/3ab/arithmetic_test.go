@@ -10,17 +10,17 @@ import (
 	"testing"
 
 	"tinykv/labs/tests/explain"
+	"tinykv/labs/tests/raftdesk"
 	"tinykv/raft"
 	"tinykv/raft/rafttest"
 )
 
 // alone is node 1 with a configuration, out of any cluster.
-func alone(t *testing.T, rule explain.Rule, conf raft.ConfState) *node {
+func alone(t *testing.T, rule explain.Rule, conf raft.ConfState, options ...raftdesk.Option) *node {
 	t.Helper()
-	d := &desk{t: t, rule: rule}
-	disk := raft.NewMemoryStorage()
-	disk.SetConfState(conf)
-	return d.start(1, disk)
+	d := raftdesk.Open(t, rule, options...)
+	d.AtApply = (*node).ApplyChange
+	return d.Fresh(1, conf)
 }
 
 func same(a, b raft.ConfState) bool {
@@ -36,15 +36,15 @@ func show(c raft.ConfState) string {
 func leadsTo(t *testing.T, rule explain.Rule, from raft.ConfState, cc raft.ConfChange, want raft.ConfState, bad bool) {
 	t.Helper()
 	n := alone(t, rule, from)
-	n.d.tell("from %s\nApplyConfChange(%v, transition %d)", show(from), cc.Changes, cc.Transition)
+	n.D.Say("from %s\nApplyConfChange(%v, transition %d)", show(from), cc.Changes, cc.Transition)
 	got, err := n.ApplyConfChange(cc)
 	if bad {
-		n.d.check(errors.Is(err, raft.ErrBadConfChange), "ErrBadConfChange", "%s", explain.Error(err))
+		n.D.Check(errors.Is(err, raft.ErrBadConfChange), "ErrBadConfChange", "%s", explain.Error(err))
 	} else {
-		n.d.check(err == nil, "no error", "%s", explain.Error(err))
+		n.D.Check(err == nil, "no error", "%s", explain.Error(err))
 	}
-	n.d.check(same(got, want), show(want), "%s", show(got))
-	n.d.check(same(n.Status().ConfState, want), "and the node is in it", "%s", show(n.Status().ConfState))
+	n.D.Check(same(got, want), show(want), "%s", show(got))
+	n.D.Check(same(n.Status().ConfState, want), "and the node is in it", "%s", show(n.Status().ConfState))
 }
 
 var base = raft.ConfState{Voters: []uint64{1, 2, 3}, Learners: []uint64{4}}
@@ -84,7 +84,8 @@ func TestJointSteps(t *testing.T) {
 		cc   raft.ConfChange
 		want raft.ConfState
 	}{
-		{change(add(5), removal(3)), raft.ConfState{Voters: l(1, 2, 5), VotersOutgoing: old, Learners: l(4), AutoLeave: true}},
+		{change(add(5), removal(3)), raft.ConfState{Voters: l(1, 2, 5), VotersOutgoing: old, Learners: l(4),
+			AutoLeave: true}},
 		{change(add(4), add(5)), raft.ConfState{Voters: l(1, 2, 3, 4, 5), VotersOutgoing: old, AutoLeave: true}},
 		{change(removal(1), removal(2)), raft.ConfState{Voters: l(3), VotersOutgoing: old, Learners: l(4), AutoLeave: true}},
 		{change(add(4), learner(3)), raft.ConfState{Voters: l(1, 2, 4), VotersOutgoing: old, LearnersNext: l(3),
@@ -137,7 +138,7 @@ func TestRandomChangesMatchTheModel(t *testing.T) {
 	for _, seed := range explain.Seeds(60) {
 		rnd := rand.New(rand.NewPCG(seed, 3))
 		n := alone(t, arithmetic, voters(1, 2, 3))
-		n.d.tell("%s", explain.Replay(t, "3ab", seed))
+		n.D.Say("%s", explain.Replay(t, "3ab", seed))
 		now := raft.ConfState{Voters: []uint64{1, 2, 3}}
 		var shown, kept []raft.ConfState
 		for range 40 {
@@ -147,16 +148,16 @@ func TestRandomChangesMatchTheModel(t *testing.T) {
 					NodeID: uint64(1 + rnd.IntN(7))})
 			}
 			want, ok := expect(now, cc)
-			n.d.tell("ApplyConfChange(%v, transition %d)", cc.Changes, cc.Transition)
+			n.D.Say("ApplyConfChange(%v, transition %d)", cc.Changes, cc.Transition)
 			got, err := n.ApplyConfChange(cc)
-			n.d.check((err == nil) == ok, fmt.Sprintf("possible: %v", ok), "%s", explain.Error(err))
-			n.d.check(same(got, want), show(want), "%s", show(got))
+			n.D.Check((err == nil) == ok, fmt.Sprintf("possible: %v", ok), "%s", explain.Error(err))
+			n.D.Check(same(got, want), show(want), "%s", show(got))
 			now = want
 			shown, kept = append(shown, got), append(kept, want)
 		}
-		n.d.rule = frozen
+		n.D.Rule = frozen
 		for i := range shown {
-			n.d.check(same(shown[i], kept[i]), show(kept[i])+", as it was handed out", "%s", show(shown[i]))
+			n.D.Check(same(shown[i], kept[i]), show(kept[i])+", as it was handed out", "%s", show(shown[i]))
 		}
 	}
 }
