@@ -97,6 +97,9 @@ func (s *stream) step() {
 		s.end(false)
 		return
 	}
+	if !slices.Contains(s.to.streams, s) {
+		s.to.streams = append(s.to.streams, s)
+	}
 	if s.c.faults && chance>>50%200 == 0 {
 		chunk[chance%uint64(len(chunk))] ^= 1 << (chance >> 20 % 8)
 		s.to.later(s.delay(), &arrival{stream: s, chunk: chunk, damaged: true})
@@ -120,7 +123,6 @@ func (a *arrival) step() {
 	}
 	if s.receiver == nil {
 		s.receiver = snapshot.NewReceiver(p.spools, snapshot.Wanted{ClusterID: clusterID, StoreID: p.id})
-		p.streams = append(p.streams, s)
 	}
 	complete, err := s.receiver.Accept(a.chunk)
 	switch {
@@ -158,8 +160,8 @@ func (s *stream) arrived() {
 func (s *stream) leave() {
 	if s.receiver != nil {
 		_ = s.receiver.Close()
-		s.to.streams = slices.DeleteFunc(s.to.streams, func(other *stream) bool { return other == s })
 	}
+	s.to.streams = slices.DeleteFunc(s.to.streams, func(other *stream) bool { return other == s })
 }
 
 // end is the end of the stream, on both sides, as far as they are there.
@@ -291,6 +293,7 @@ func (p *process) read(a *attempt) {
 		a.lookAt = p.view.Installs
 		chance := p.c.draw(drawLook, a.id)
 		if delay := time.Duration(chance >> 8 % uint64(tick)); chance%8 == 0 {
+			a.looking = true
 			p.c.at(p.c.now+delay, event{kind: evLook, process: p, life: p.life, attempt: a})
 			return
 		}
@@ -312,6 +315,7 @@ func (p *process) look(a *attempt) {
 	if p.waiting[a.id] != a {
 		return
 	}
+	a.looking = false
 	snap, err := p.engine.Snapshot()
 	if err != nil {
 		p.c.fail("disk", "store %d: %v", p.id, err)

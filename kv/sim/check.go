@@ -52,9 +52,13 @@ func (p *process) checkStart() {
 
 // checkLog looks at the log after a write. It must keep every entry that the data store might lose.
 func (p *process) checkLog(how engine.Durability) {
-	state, _, err := p.raftLog.State(firstRegion)
+	state, there, err := p.raftLog.State(firstRegion)
 	if err != nil {
 		p.c.fail("disk", "store %d: state of the log: %v", p.id, err)
+	}
+	if !there {
+		p.durable = durable{} // the peer was removed, and with it what it had promised
+		return
 	}
 	if state.Truncated.Index > p.durable.applied && state.Install == nil && p.mirror.member {
 		p.c.fail("log-kept", "store %d dropped its log up to %d, but its data is durable up to %d only", p.id,

@@ -57,8 +57,9 @@ type attempt struct {
 	process *process
 	life    int
 
-	lookAt uint64 // of a lease read: the installs of the view that was trusted
-	reply  reply
+	lookAt  uint64 // of a lease read: the installs of the view that was trusted
+	looking bool   // it is about to take its engine snapshot
+	reply   reply
 }
 
 // reply is what a client hears of an attempt.
@@ -271,10 +272,17 @@ func (c *Cluster) giveUp(call *call) {
 		c.drop(call)
 		return
 	}
-	if a.life == a.process.life && a.process.waiting[a.id] == a {
-		a.process.receive(store.Cancel{ID: a.id, RegionID: firstRegion})
+	if a.life == a.process.life {
+		a.process.cancel(a)
 	}
 	c.finish(call, never)
+}
+
+// cancel tells the store that nobody waits for a request any more.
+func (p *process) cancel(a *attempt) {
+	if p.waiting[a.id] == a && !a.looking {
+		p.receive(store.Cancel{ID: a.id, RegionID: firstRegion})
+	}
 }
 
 // drop ends a call that has no effect.

@@ -36,6 +36,7 @@ type Cluster struct {
 	ledger   ledger
 
 	faults   bool
+	manual   bool   // a desk says who starts
 	calm     bool   // faults are over
 	ending   bool   // clients begin no more calls
 	atCalm   Counts // what clients had got by then
@@ -217,6 +218,8 @@ func (c *Cluster) step() {
 		c.hears(e.attempt)
 	case evGiveUp:
 		c.giveUp(e.call)
+	case evCancel:
+		e.process.cancel(e.attempt)
 	case evAgain:
 		c.again(e.call)
 	case evNext:

@@ -128,12 +128,16 @@ func (c *Cluster) happen(p *process, d *Decision) {
 	}
 }
 
+// operatorTicks is how long operators wait for an answer.
+const operatorTicks = 50
+
 // administer asks a store for what operators and schedulers ask for. That it may be refused is part of the run.
 func (c *Cluster) administer(p *process, d *Decision) {
 	rc := store.RequestContext{ClusterID: clusterID, RegionID: firstRegion}
 	c.requests++
 	id := c.requests
 	p.waiting[id] = &attempt{id: id, process: p, life: p.life}
+	c.at(c.now+operatorTicks*tick, event{kind: evCancel, process: p, life: p.life, attempt: p.waiting[id]})
 	if d.Verb == VerbTransfer {
 		c.saw("transfer asked")
 		p.receive(store.TransferLeader{ID: id, RequestContext: rc, To: c.peerOn(d.To)})

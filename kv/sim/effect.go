@@ -50,7 +50,9 @@ func (p *process) writeHalf() {
 	case store.WriteLog:
 		_ = p.raftLog.Write(e.Batch, engine.Buffered)
 	case store.WriteData:
-		_ = p.engine.Write(e.Batch, engine.Buffered)
+		if p.engine.Write(e.Batch, engine.Buffered) == nil {
+			p.checkApplied(e.Batch)
+		}
 	}
 }
 
@@ -205,8 +207,10 @@ func (p *process) answer(answers []replica.Answer) error {
 // halt is the store's own end.
 func (p *process) halt(err error) {
 	c := p.c
-	if len(p.waiting) > 0 {
-		c.fail("one-answer", "store %d ends, and %d requests have no answer", p.id, len(p.waiting))
+	for id, a := range p.waiting {
+		if !a.looking {
+			c.fail("one-answer", "store %d ends, and request %d has no answer: %s", p.id, id, c.describeCall(a))
+		}
 	}
 	if err == nil {
 		c.saw("ended properly")
@@ -214,7 +218,5 @@ func (p *process) halt(err error) {
 	}
 	c.note(p, "halt")
 	p.end()
-	if c.faults && !c.playing {
-		c.restartLater(p)
-	}
+	c.restartLater(p)
 }

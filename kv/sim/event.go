@@ -19,6 +19,7 @@ const (
 	evGiveUp                        // a client's patience is over
 	evAgain                         // a call is tried once more
 	evNext                          // a client begins its next call
+	evCancel                        // a store is told that nobody waits for a request any more
 	evResume                        // a process that was paused goes on
 	evRestart                       // a process that died is started
 	evNemesis                       // somebody makes trouble

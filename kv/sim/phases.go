@@ -125,7 +125,7 @@ func (c *Cluster) converged() bool {
 		if p.core == nil || len(p.waiting) > 0 || len(p.streams) > 0 || p.busy || len(p.inbox) > 0 {
 			return false
 		}
-		if _, member := leader.view.Region.PeerOn(p.id); member && !p.caughtUp(leader) || !member && p.mirror.there {
+		if _, member := leader.view.Region.PeerOn(p.id); member && !p.caughtUp(leader) || p.mirror.there && !p.mirror.member {
 			return false
 		}
 	}

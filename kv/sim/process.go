@@ -37,6 +37,7 @@ type process struct {
 	rotten  bool // a bit of a disk has flipped
 	lost    bool // for good: a disk was found corrupt
 	gone    bool // for now
+	founded bool // it has its first peer, if it is to have one
 	life    int  // counts starts and ends
 	durable durable
 
@@ -86,7 +87,8 @@ func (p *process) disk(name string) *disk {
 func (p *process) start() {
 	c := p.c
 	p.life++
-	*p = process{c: c, id: p.id, log: p.log, data: p.data, spools: p.spools, rotten: p.rotten, life: p.life,
+	*p = process{c: c, id: p.id, log: p.log, data: p.data, spools: p.spools, rotten: p.rotten, gone: p.gone,
+		founded: p.founded, life: p.life,
 		durable: p.durable, waiting: map[uint64]*attempt{}, born: c.now, drift: c.drift(p)}
 	opened, err := p.open()
 	if err != nil {
@@ -118,10 +120,11 @@ func (p *process) open() (core, error) {
 	if p.raftLog, err = raftlog.Open(logEngine, raftlog.Options{CacheBytes: p.c.cacheBytes(p)}); err != nil {
 		return nil, err
 	}
-	if p.id <= uint64(p.c.opts.Stores) {
+	if !p.founded && p.id <= uint64(p.c.opts.Stores) {
 		if err := store.Bootstrap(p.raftLog, p.engine, p.c.region, p.id); err != nil {
 			return nil, err
 		}
+		p.founded = true
 	}
 	seed := p.c.draw(drawCore, p.id, uint64(p.life))
 	return store.Open(store.Config{ClusterID: clusterID, StoreID: p.id, Log: p.raftLog, Data: p.engine,
@@ -236,7 +239,7 @@ func (p *process) crash() {
 	c.saw("crash")
 	c.note(p, "crash", uint64(p.life))
 	p.end()
-	if c.faults && !c.playing {
+	if !c.calm {
 		c.restartLater(p)
 	}
 }
@@ -258,6 +261,9 @@ func (p *process) end() {
 
 // restartLater has a process that is down come back within a while.
 func (c *Cluster) restartLater(p *process) {
+	if c.playing || c.manual {
+		return
+	}
 	delay := time.Duration(c.draw(drawRestart, p.id, uint64(p.life)) % uint64(40*tick))
 	c.at(c.now+delay, event{kind: evRestart, process: p, life: p.life})
 }
