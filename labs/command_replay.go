@@ -47,7 +47,11 @@ played by its trace, or else by its seed. The exit status is 0 if nothing broke.
 			if err != nil {
 				return err
 			}
-			return kept.replay(cmd.Context(), cmd.OutOrStdout(), here)
+			err = kept.replay(cmd.Context(), cmd.OutOrStdout(), here)
+			if kept.picture != "" {
+				fmt.Fprintf(cmd.OutOrStdout(), "a picture of the run that was kept, for a browser: %s\n", kept.picture)
+			}
+			return err
 		},
 	}
 }
@@ -59,6 +63,8 @@ type keptRun struct {
 	test  string // "TestElections", or with a subtest "TestElections/three"
 	trace string // absolute
 	seed  uint64
+	// what was drawn of the run that was kept; empty if nothing was
+	picture string
 }
 
 var (
@@ -82,7 +88,7 @@ func readKept(root, file string) (*keptRun, error) {
 	if m == nil {
 		return nil, fmt.Errorf("%s does not say which test it is of: its second line should be # test: PACKAGE NAME", file)
 	}
-	kept := &keptRun{pkg: m[1], test: m[2]}
+	kept := &keptRun{pkg: m[1], test: m[2], picture: pictureBeside(file)}
 	if kept.trace, err = filepath.Abs(file); err != nil {
 		return nil, err
 	}
@@ -92,6 +98,15 @@ func readKept(root, file string) (*keptRun, error) {
 		}
 	}
 	return kept, nil
+}
+
+// pictureBeside returns the picture that lies beside a trace, "" if there is none.
+func pictureBeside(trace string) string {
+	picture := strings.TrimSuffix(trace, filepath.Ext(trace)) + ".html"
+	if _, err := os.Stat(picture); err != nil {
+		return ""
+	}
+	return picture
 }
 
 func readFailure(root, file string, fields map[string]string) (*keptRun, error) {

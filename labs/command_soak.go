@@ -31,6 +31,8 @@ const soakDir = ".labs/soak"
 type soakFlags struct {
 	seeds, first uint64
 	minutes      float64
+	limit        time.Duration // minutes, as a duration; 0: no end
+	share        time.Duration // what of it belongs to the next stage
 	jobs         int
 	failures     int
 	run          string
@@ -42,16 +44,17 @@ func init() { register(soakCommand()) }
 func soakCommand() *cobra.Command {
 	var f soakFlags
 	command := &cobra.Command{
-		Use:   "soak STAGE",
-		Short: "Play the seeded tests of a stage with thousands of seeds",
-		Long: `Play the seeded tests of a stage with thousands of seeds, in many processes, and show how far it is.
+		Use:   "soak STAGE...",
+		Short: "Play the seeded tests of stages with thousands of seeds",
+		Long: `Play the seeded tests of stages with thousands of seeds, in many processes, and show how far it is. Several
+stages (2b) are played one after the other, and share the time.
 
 A failure does not end it: each is kept as a file below .labs/soak with the command that plays the seed again, what
-the test said, and the trace of the run; labs replay FILE plays it. End it with ctrl-C whenever you like: what is
+the test said, and the trace of the run, for some with a picture of what clients saw beside it; labs replay FILE plays it. End it with ctrl-C whenever you like: what is
 known till then is told. The exit status is 0 only if everything that was asked for was played and nothing failed.`,
-		Example: "  labs soak 2aa --seeds 10000\n  labs soak 2ab --minutes 5 --jobs 4\n" +
+		Example: "  labs soak 2aa --seeds 10000\n  labs soak 2b --minutes 10 --jobs 4\n" +
 			"  labs soak 2ab --run TestClusterKeepsItsLog --first 10001 --seeds 10000",
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			here, stages, err := hereAnd(args)
 			if err != nil {
@@ -60,42 +63,19 @@ known till then is told. The exit status is 0 only if everything that was asked 
 			if f.minutes < 0 {
 				return errors.New("--minutes can't be negative")
 			}
+			f.limit = time.Duration(f.minutes * float64(time.Minute))
 			if !cmd.Flags().Changed("seeds") && f.minutes > 0 {
 				f.seeds = 0
 			} else if f.seeds == 0 {
 				return errors.New("say how many seeds, or for how many minutes")
 			}
-			good, any := true, false
-			for _, s := range stages {
-				tests, err := f.tests(s)
-				if err != nil {
-					return err
-				}
-				if len(tests) == 0 {
-					continue
-				}
-				any = true
-				ok, err := soakStage(cmd.Context(), cmd.OutOrStdout(), here, s, tests, f)
-				if err != nil {
-					return err
-				}
-				if good = good && ok; cmd.Context().Err() != nil {
-					break
-				}
-			}
-			if !any {
-				return fmt.Errorf("no test of %s plays seeds", args[0])
-			}
-			if !good {
-				return errSilent
-			}
-			return nil
+			return soakStages(cmd.Context(), cmd.OutOrStdout(), here, stages, f)
 		},
 	}
 	flags := command.Flags()
 	flags.Uint64Var(&f.seeds, "seeds", 1000, "how many seeds each test plays")
 	flags.Uint64Var(&f.first, "first", 1, "the first seed")
-	flags.Float64Var(&f.minutes, "minutes", 0, "end after this time; without --seeds, whatever seed it has reached")
+	flags.Float64Var(&f.minutes, "minutes", 0, "end after this time, all stages together; without --seeds, whatever seed it has reached")
 	flags.IntVar(&f.jobs, "jobs", grade.DefaultJobs, "processes at a time")
 	flags.IntVar(&f.failures, "failures", 5, "give a test up after so many")
 	flags.StringVar(&f.run, "run", "", "only the `test` of this name")
@@ -104,17 +84,54 @@ known till then is told. The exit status is 0 only if everything that was asked 
 }
 
 // tests returns those of the stage that play seeds and are asked for.
-func (f *soakFlags) tests(s course.Stage) ([]course.Test, error) {
+func (f *soakFlags) tests(s course.Stage) []course.Test {
 	var seeded []course.Test
 	for _, t := range s.Tests {
 		if t.Seeded && (f.run == "" || f.run == t.Name) {
 			seeded = append(seeded, t)
 		}
 	}
-	if f.run != "" && len(seeded) == 0 {
-		return nil, fmt.Errorf("--run %s is no test of stage %s that plays seeds", f.run, s.ID)
+	return seeded
+}
+
+func (f *soakFlags) noTests() error {
+	if f.run != "" {
+		return fmt.Errorf("--run %s is no test of these stages that plays seeds", f.run)
 	}
-	return seeded, nil
+	return errors.New("no test of these stages plays seeds")
+}
+
+// soakStages plays the stages that have seeded tests, one after the other. A stage that can't be played leaves its time
+// to the others, and makes the end a failure.
+func soakStages(ctx context.Context, w io.Writer, here *workspace.Space, stages []course.Stage, f soakFlags) error {
+	seeded := map[string][]course.Test{}
+	for _, s := range stages {
+		if tests := f.tests(s); len(tests) > 0 {
+			seeded[s.ID] = tests
+		}
+	}
+	stages = slices.DeleteFunc(slices.Clone(stages), func(s course.Stage) bool { return seeded[s.ID] == nil })
+	if len(stages) == 0 {
+		return f.noTests()
+	}
+	good, begin := true, time.Now()
+	for i, s := range stages {
+		if f.limit > 0 {
+			f.share = max((f.limit-time.Since(begin))/time.Duration(len(stages)-i), 1) // 0 would be no end
+		}
+		ok, err := soakStage(ctx, w, here, s, seeded[s.ID], f)
+		if ctx.Err() != nil {
+			return errSilent
+		}
+		if err != nil {
+			fmt.Fprintf(w, "✗ %s  %v\n", s.ID, err)
+		}
+		good = good && ok && err == nil
+	}
+	if !good {
+		return errSilent
+	}
+	return nil
 }
 
 // buildStage compiles the tests of a stage of the tree one stands in, with what is laid over it.
@@ -155,7 +172,7 @@ func soakStage(ctx context.Context, w io.Writer, here *workspace.Space, s course
 		return false, err
 	}
 	defer binary.Close()
-	screen := soakScreen{w: w, live: isLively(w), stage: s.ID, limit: time.Duration(f.minutes * float64(time.Minute))}
+	screen := soakScreen{w: w, live: isLively(w), stage: s.ID, limit: f.share}
 	for _, t := range tests {
 		screen.line("  %s", t.Name)
 	}
@@ -271,8 +288,8 @@ func keepFailure(root string, s course.Stage, f soak.Failure) (string, error) {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n# test: %s %s\n# seed: %d\n# replay: %s\n", failureHeader, s.ID, f.Test.Name, f.Seed, replay)
-	for _, trace := range tracesOf(f) {
-		fmt.Fprintf(&b, "# trace: %s\n", trace)
+	for _, kept := range tracesOf(f) {
+		fmt.Fprintf(&b, "# %s: %s\n", keptKind(kept), kept)
 	}
 	fmt.Fprintf(&b, "\n%s\n", f.Result.Message)
 	if f.Result.Output != "" {
@@ -288,11 +305,19 @@ func keepFailure(root string, s course.Stage, f soak.Failure) (string, error) {
 	return path.Join(soakDir, name), nil
 }
 
-// tracesOf returns the traces that belong to the failure's seed: a process may have left several.
+// keptKind says what a file is that a test left, by its ending.
+func keptKind(file string) string {
+	if path.Ext(file) == ".html" {
+		return "picture"
+	}
+	return "trace"
+}
+
+// tracesOf returns the traces and pictures that belong to the failure's seed: a process may have left several.
 func tracesOf(f soak.Failure) []string {
-	own := fmt.Sprintf("seed%d.trace", f.Seed)
+	own := fmt.Sprintf("seed%d", f.Seed)
 	return slices.DeleteFunc(slices.Clone(f.Result.Traces), func(name string) bool {
-		rest, ok := strings.CutSuffix(name, own)
+		rest, ok := strings.CutSuffix(strings.TrimSuffix(name, path.Ext(name)), own)
 		return !ok || rest == "" || rest[len(rest)-1] >= '0' && rest[len(rest)-1] <= '9'
 	})
 }

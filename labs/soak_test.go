@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"tinykv/labs/course"
 	"tinykv/labs/overlay"
@@ -59,8 +60,12 @@ func TestWorlds(t *testing.T) {
 		}
 		file := filepath.Join(os.TempDir(), "tinykv-traces", fmt.Sprintf("worlds-seed%d.trace", s))
 		os.MkdirAll(filepath.Dir(file), 0o755)
-		os.WriteFile(file, []byte("# trace of worlds, version 1\n# test: ./labs/tests/9a TestWorlds\ntick\ntick\n"), 0o644)
-		t.Fatalf("two leaders\n    trace:    %s\n    replay:   go test ./labs/tests/9a -count=1 -run '^TestWorlds$' -seed=%d", file, s)
+		trace := fmt.Sprintf("# trace of worlds, version 1\n# test: ./labs/tests/9a TestWorlds\n# seed: %d\ntick\ntick\n", s)
+		os.WriteFile(file, []byte(trace), 0o644)
+		picture := strings.TrimSuffix(file, ".trace") + ".html"
+		os.WriteFile(picture, []byte("<html>"), 0o644)
+		t.Fatalf("two leaders\n    trace:    %s\n    picture:  %s\n    replay:   go test ./labs/tests/9a -count=1 -run '^TestWorlds$' -seed=%d",
+			file, picture, s)
 	}
 }
 `
@@ -82,9 +87,9 @@ func worldTree(t *testing.T, bad string) *workspace.Space {
 func TestASoakKeepsItsFailuresAndReplayPlaysThem(t *testing.T) {
 	here := worldTree(t, "17")
 	f := soakFlags{seeds: 60, jobs: 2, failures: 5}
-	tests, err := f.tests(seededStage)
-	if err != nil || len(tests) != 1 {
-		t.Fatalf("seeded tests %v, %v", tests, err)
+	tests := f.tests(seededStage)
+	if len(tests) != 1 {
+		t.Fatalf("seeded tests %v", tests)
 	}
 	var out bytes.Buffer
 	good, err := soakStage(t.Context(), &out, here, seededStage, tests, f)
@@ -103,7 +108,8 @@ func TestASoakKeepsItsFailuresAndReplayPlaysThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"# replay: go run ./labs test 9a --run TestWorlds --seed 17\n",
-		"# trace: .labs/soak/worlds-seed17.trace\n", "trace:    .labs/soak/worlds-seed17.trace"} {
+		"# trace: .labs/soak/worlds-seed17.trace\n", "trace:    .labs/soak/worlds-seed17.trace",
+		"# picture: .labs/soak/worlds-seed17.html\n", "picture:  .labs/soak/worlds-seed17.html"} {
 		if !strings.Contains(string(record), want) {
 			t.Errorf("what was kept lacks %q:\n%s", want, record)
 		}
@@ -113,7 +119,11 @@ func TestASoakKeepsItsFailuresAndReplayPlaysThem(t *testing.T) {
 	if err != nil || header != failureHeader || fields["seed"] != "17" {
 		t.Fatalf("%q %v %v", header, fields, err)
 	}
-	kept := &keptRun{stage: seededStage, test: "TestWorlds", trace: filepath.Join(here.Root, fields["trace"])}
+	kept, err := readKept(here.Root, filepath.Join(here.Root, fields["trace"]))
+	if err != nil || kept.picture != filepath.Join(here.Root, ".labs/soak/worlds-seed17.html") {
+		t.Fatalf("%+v, %v", kept, err)
+	}
+	kept.stage, kept.pkg = seededStage, "" // which the course's table does not have
 	out.Reset()
 	if err := kept.replay(t.Context(), &out, here); err == nil || !strings.Contains(out.String(), "the story of 2 ticks") ||
 		!strings.Contains(out.String(), "9a TestWorlds: failed: it broke again") {
@@ -139,6 +149,42 @@ func TestASoakKeepsItsFailuresAndReplayPlaysThem(t *testing.T) {
 	}
 }
 
+// TestStagesAreSoakedInTurnAndShareTheTime plays three stages, of which one has no seeded tests and one does not compile.
+func TestStagesAreSoakedInTurnAndShareTheTime(t *testing.T) {
+	here := worldTree(t, "0")
+	plain, broken := seededStage, seededStage
+	plain.ID, plain.Tests = "9b", seededStage.Tests[:1]
+	broken.ID, broken.TestDir = "9c", "labs/tests/9c"
+	source := overlay.Files{"labs/tests/9c/broken_test.go": []byte("package stage9c_test\n\nvar x int = \"x\"\n")}
+	if err := source.WriteTo(here.Root); err != nil {
+		t.Fatal(err)
+	}
+	second := seededStage
+	second.ID, second.Title = "9d", "Another world"
+	stages := []course.Stage{broken, seededStage, plain, second}
+
+	var out bytes.Buffer
+	err := soakStages(t.Context(), &out, here, stages, soakFlags{limit: time.Nanosecond, jobs: 2})
+	if err == nil {
+		t.Error("a stage did not compile, and the soak counts as good")
+	}
+	told := out.String()
+	for _, want := range []string{"broken_test.go:3:13", "✗ 9c  the tests of stage 9c do not compile", "9a  0 seeds played",
+		"9d  0 seeds played"} {
+		if !strings.Contains(told, want) {
+			t.Errorf("the output lacks %q:\n%s", want, told)
+		}
+	}
+	if strings.Contains(told, "9b") || strings.Index(told, "9c A world") > strings.Index(told, "9a A world") {
+		t.Errorf("not the stages with seeds, in their order:\n%s", told)
+	}
+	out.Reset()
+	if err := soakStages(t.Context(), &out, here, stages[1:], soakFlags{seeds: 20, jobs: 2}); err != nil ||
+		strings.Count(out.String(), "20 seeds played") != 2 {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
 func TestASoakOfWhatDoesNotCompileSaysSo(t *testing.T) {
 	here := worldTree(t, "x")
 	var out bytes.Buffer
@@ -151,13 +197,14 @@ func TestASoakOfWhatDoesNotCompileSaysSo(t *testing.T) {
 func TestWhatIsNoKeptRunIsRefusedInOneLine(t *testing.T) {
 	dir := t.TempDir()
 	for name, c := range map[string]struct{ text, want string }{
-		"empty":             {"", "neither a trace nor a failure"},
-		"binary":            {"\x00\xff\xfe", "neither a trace nor a failure"},
-		"no test":           {"# trace of rafttest, version 1\n0.0 tick 1\n", "does not say which test"},
-		"an odd test":       {"# trace of rafttest, version 1\n# test: -x; rm Test\n", "does not say which test"},
-		"an unknown stage":  {failureHeader + "\n# test: 9z TestX\n# seed: 1\n", "9z"},
-		"without a seed":    {failureHeader + "\n# test: 1a TestPutThenGet\n", "which seed"},
-		"a trace of itself": {failureHeader + "\n# test: 1a TestX\n# trace: gone.trace\n# seed: x\n", "which seed"},
+		"empty":              {"", "neither a trace nor a failure"},
+		"binary":             {"\x00\xff\xfe", "neither a trace nor a failure"},
+		"no test":            {"# trace of rafttest, version 1\n0.0 tick 1\n", "does not say which test"},
+		"an odd test":        {"# trace of rafttest, version 1\n# test: -x; rm Test\n", "does not say which test"},
+		"an odd test of sim": {"# trace of sim, version 1\n# test: kv/sim TestX\n# seed: 3\n", "does not say which test"},
+		"an unknown stage":   {failureHeader + "\n# test: 9z TestX\n# seed: 1\n", "9z"},
+		"without a seed":     {failureHeader + "\n# test: 1a TestPutThenGet\n", "which seed"},
+		"a trace of itself":  {failureHeader + "\n# test: 1a TestX\n# trace: gone.trace\n# seed: x\n", "which seed"},
 	} {
 		file := filepath.Join(dir, strings.ReplaceAll(name, " ", "_"))
 		if err := os.WriteFile(file, []byte(c.text), 0o644); err != nil {

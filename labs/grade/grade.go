@@ -34,7 +34,7 @@ type TestResult struct {
 	Duration          time.Duration // of the test's process
 	Replay            string        // a command that runs this test alone
 	PlainReplay       string        // the same without labs, if it can be said: a go test command
-	Traces            []string      // files that it left, relative to the tree: runs that broke something, to be replayed
+	Traces            []string      // files that it left, relative to the tree: runs that broke something; pictures of them
 	TestReplays       []string      // what the test itself printed after "replay:", such as the command with its seed
 }
 

@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -89,13 +90,15 @@ func (e *execution) rewrite(change func(string) string) {
 
 const (
 	traceDir      = "tinykv-traces" // where in its directory for temporary files a test leaves traces of failed runs
-	traceSuffix   = ".trace"
 	maxTraceBytes = 16 << 20
 	maxTraces     = 16
 )
 
-// keepTraces copies the traces that a test left to where opts wants them, and returns their names relative to the root
-// of the tree.
+// traceEndings are of files that are kept: a trace, and beside it a picture of what clients saw.
+var traceEndings = []string{".trace", ".html"}
+
+// keepTraces copies the traces that a test left, and what lies beside them, to where opts wants them, and returns their
+// names relative to the root of the tree.
 func keepTraces(opts Options, temp string) (kept []string) {
 	root, err := os.OpenRoot(temp) // a link that leads out is not followed
 	if err != nil || opts.TraceDir == "" {
@@ -106,7 +109,7 @@ func keepTraces(opts Options, temp string) (kept []string) {
 	for _, e := range entries {
 		info, err := e.Info()
 		if err != nil || !info.Mode().IsRegular() || info.Size() > maxTraceBytes || len(kept) == maxTraces ||
-			!strings.HasSuffix(e.Name(), traceSuffix) {
+			!slices.Contains(traceEndings, path.Ext(e.Name())) {
 			continue
 		}
 		content, err := root.ReadFile(filepath.Join(traceDir, e.Name()))

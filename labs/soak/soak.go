@@ -20,6 +20,7 @@ const (
 	firstSpan          = 8               // seeds, while the speed is not known
 	maxSpan            = 5000
 	minLimit           = 30 * time.Second // before this, no process is said to hang
+	firstLimit         = 2 * time.Minute  // nor before this, while the speed is not known
 	slowness           = 10               // nor before it took so many times what was expected
 	defaultMaxFailures = 5
 )
@@ -185,9 +186,9 @@ func (p *progress) take() Span {
 		p.handed += span.Seeds
 	}
 	span.Test = p.test
-	limit := minLimit
+	limit := firstLimit
 	if p.rate > 0 {
-		limit = max(limit, time.Duration(slowness*float64(span.Seeds)/p.rate*float64(time.Second)))
+		limit = max(minLimit, time.Duration(slowness*float64(span.Seeds)/p.rate*float64(time.Second)))
 	}
 	span.Test.TimeoutSeconds = int(limit / time.Second)
 	return span
