@@ -53,6 +53,7 @@ var directions = map[string][]string{
 	"kv/store":    {"kv/engine", "kv/region", "kv/raftlog", "kv/snapshot", "kv/replica", "raft"},
 	"kv/sim": {"kv/engine", "kv/engine/mem", "kv/region", "kv/command", "kv/raftlog", "kv/snapshot", "kv/replica", "kv/store", "raft",
 		"raft/rafttest"},
+	"kv/transport":  {"kv/region", "kv/replica", "kv/snapshot", "raft", "proto/storepb"},
 	"kv/standalone": {"kv/engine", "kv/region/...", "proto/..."},
 	"kv/server":     {"kv/engine", "kv/region/...", "kv/raw", "kv/latch", "proto/..."},
 	"kv/client":     {"kv/region/...", "scheduler/client", "proto/..."},
