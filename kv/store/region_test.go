@@ -165,6 +165,7 @@ func TestAPeerThatInstallsAcknowledgesAndServesNothing(t *testing.T) {
 		}
 	}
 	w.must(leader.put("during", "v"))
+	w.tick(2)
 	if got := behind.get("during"); got == "v" {
 		t.Error("it applies what comes after a snapshot that is not installed")
 	}
@@ -233,6 +234,7 @@ func TestAnInstallThatFailsEndsTheStore(t *testing.T) {
 	w.cut = nil
 	w.tick(5)
 	broken := errors.New("spool is damaged")
+	behind.mayFail = true
 	in := behind.held[0].(store.Install)
 	behind.inbox = append(behind.inbox, store.InstallEnded{RegionID: in.RegionID, Spool: in.Spool, Err: broken})
 	w.run()

@@ -335,6 +335,7 @@ func TestAFailedDiskAcknowledgesNothing(t *testing.T) {
 	w := newWorld(t, 3)
 	leader := w.elect()
 	broken := errors.New("disk full")
+	leader.mayFail = true
 	leader.fail = func(e store.Effect) error {
 		if _, ok := e.(store.WriteLog); ok {
 			return broken

@@ -50,6 +50,7 @@ type node struct {
 	answers map[uint64]replica.Answer
 	halted  bool
 	haltErr error
+	mayFail bool
 
 	holdInstalls bool // installs wait in held
 	holdSyncs    bool
@@ -253,6 +254,9 @@ func (n *node) carryOut(e store.Effect) {
 		delete(n.spools, e.Spool)
 	case store.Halt:
 		n.halted, n.haltErr = true, e.Err
+		if e.Err != nil && !n.mayFail {
+			n.w.t.Fatalf("store %d failed: %v", n.id, e.Err)
+		}
 	}
 }
 
