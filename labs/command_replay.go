@@ -170,7 +170,7 @@ func (k *keptRun) replay(ctx context.Context, w io.Writer, here *workspace.Space
 
 // gradedTest plays it with the tests of a stage, built as for a grade.
 func (k *keptRun) gradedTest(ctx context.Context, w io.Writer, here *workspace.Space, t course.Test) error {
-	tests, err := buildStage(ctx, w, here, k.stage, "", false)
+	tests, err := buildStage(ctx, w, here, k.stage, grade.Options{HeadBytes: storyBytes})
 	if err != nil {
 		return err
 	}
@@ -195,8 +195,11 @@ func (k *keptRun) gradedTest(ctx context.Context, w io.Writer, here *workspace.S
 	return errSilent
 }
 
-// replaySeconds is what one run may take, its story told.
-const replaySeconds = 60
+// What one run may take, its story told, and how long the story may be.
+const (
+	replaySeconds = 60
+	storyBytes    = 64 << 20
+)
 
 // goTest plays it with another package's tests, by the go command.
 func (k *keptRun) goTest(ctx context.Context, w io.Writer, here *workspace.Space) error {

@@ -134,18 +134,16 @@ func soakStages(ctx context.Context, w io.Writer, here *workspace.Space, stages 
 	return nil
 }
 
-// buildStage compiles the tests of a stage of the tree one stands in, with what is laid over it.
-func buildStage(ctx context.Context, w io.Writer, here *workspace.Space, s course.Stage, traces string, race bool) (
+// buildStage compiles the tests of a stage of the tree one stands in, with what is laid over it and as opts say.
+func buildStage(ctx context.Context, w io.Writer, here *workspace.Space, s course.Stage, opts grade.Options) (
 	*grade.Tests, error,
 ) {
 	overlays, err := overlaysFor(w, here, []course.Stage{s})
 	if err != nil {
 		return nil, err
 	}
-	opts := grade.Options{
-		Root: here.Root, Race: race, TraceDir: traces,
-		Overlay: func(stage string) overlay.Files { return overlays[stage] },
-	}
+	opts.Root = here.Root
+	opts.Overlay = func(stage string) overlay.Files { return overlays[stage] }
 	if here.Learner {
 		opts.Fallback = func(stage string) overlay.Files { return withoutLater(here, stage) }
 	}
@@ -167,7 +165,7 @@ func buildStage(ctx context.Context, w io.Writer, here *workspace.Space, s cours
 func soakStage(ctx context.Context, w io.Writer, here *workspace.Space, s course.Stage, tests []course.Test,
 	f soakFlags) (good bool, err error) {
 	fmt.Fprintf(w, "%s %s: building\n", s.ID, s.Title)
-	binary, err := buildStage(ctx, w, here, s, soakDir, f.race)
+	binary, err := buildStage(ctx, w, here, s, grade.Options{Race: f.race, TraceDir: soakDir})
 	if err != nil {
 		return false, err
 	}

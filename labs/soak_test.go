@@ -49,6 +49,7 @@ func TestWorlds(t *testing.T) {
 			t.Fatal(err)
 		}
 		fmt.Println("the story of", strings.Count(string(text), "tick"), "ticks")
+		fmt.Println(strings.Repeat("a long line of it\n", 50_000))
 		if world.Bad != 0 {
 			t.Fatal("it broke again")
 		}
@@ -126,13 +127,14 @@ func TestASoakKeepsItsFailuresAndReplayPlaysThem(t *testing.T) {
 	kept.stage, kept.pkg = seededStage, "" // which the course's table does not have
 	out.Reset()
 	if err := kept.replay(t.Context(), &out, here); err == nil || !strings.Contains(out.String(), "the story of 2 ticks") ||
+		strings.Count(out.String(), "a long line") != 50_000 ||
 		!strings.Contains(out.String(), "9a TestWorlds: failed: it broke again") {
-		t.Errorf("replay: %v\n%s", err, out.String())
+		t.Errorf("replay: %v\n%.1000s", err, out.String())
 	}
 	outside := &keptRun{pkg: "./labs/tests/9a", test: "TestWorlds", trace: kept.trace}
 	out.Reset()
 	if err := outside.replay(t.Context(), &out, here); err == nil || !strings.Contains(out.String(), "it broke again") {
-		t.Errorf("replay by the go command: %v\n%s", err, out.String())
+		t.Errorf("replay by the go command: %v\n%.1000s", err, out.String())
 	}
 
 	// Once the code is right, the trace and the seed say so.

@@ -88,7 +88,7 @@ func TestTornOutputIsReadTheSame(t *testing.T) {
 	const text = "\x16=== RUN   TestX\nno end of line\x16=== RUN   TestX/sub\n    x_test.go:5: first\n        second\n" +
 		"\x16--- FAIL: TestX/sub (0.00s)\n\x16--- FAIL: TestX (0.00s)\n\x16FAIL\n\nN0NCE 1\n"
 	read := func(cut int) (t transcript, out string) {
-		t = transcript{test: "TestX", nonce: "N0NCE"}
+		t = transcript{test: "TestX", nonce: "N0NCE", headMax: outputHeadBytes}
 		t.Write([]byte(text[:cut]))
 		t.Write([]byte(text[cut:]))
 		return t, t.text()
@@ -115,7 +115,7 @@ func FuzzTranscript(f *testing.F) {
 	f.Add("    x_test.go:5: a\n        b\n\x16=== NAME  \n")
 	f.Add("replay: \x16\x16\n\xff")
 	f.Fuzz(func(t *testing.T, text string) {
-		tr := transcript{test: "TestX", nonce: "a word that is not in the text"}
+		tr := transcript{test: "TestX", nonce: "a word that is not in the text", headMax: outputHeadBytes}
 		for range 3 {
 			tr.Write([]byte(text))
 		}

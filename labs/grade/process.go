@@ -40,8 +40,9 @@ const (
 func execute(ctx context.Context, b *binary, t course.Test, startLimit time.Duration, opts Options) execution {
 	begun := make(chan struct{})
 	e := execution{
-		transcript: transcript{test: t.Name, nonce: b.nonce, onBegin: sync.OnceFunc(func() { close(begun) })},
-		limit:      t.Timeout(), memoryMax: opts.MemoryBytes, exit: -1,
+		transcript: transcript{test: t.Name, nonce: b.nonce, headMax: opts.HeadBytes,
+			onBegin: sync.OnceFunc(func() { close(begun) })},
+		limit: t.Timeout(), memoryMax: opts.MemoryBytes, exit: -1,
 	}
 	e.startLimit = min(startLimit, e.limit)
 	temp, err := os.MkdirTemp(filepath.Dir(b.path), "run-")

@@ -39,6 +39,7 @@ type Options struct {
 	Fallback    func(stage string) overlay.Files
 	Race        bool                    // build with the race detector (needs a C compiler)
 	MemoryBytes int64                   // 0: DefaultMemoryBytes
+	HeadBytes   int                     // kept from the beginning of a test's output; 0: 192 KiB. Its end is kept as well
 	StartLimit  time.Duration           // within which a test must begin in its process; 0: DefaultStartLimit
 	Hidden      func(stage string) bool // the stage comes from a hidden pack; nil: none does
 	Env         []string                // added to the environment of go build and of the tests
@@ -100,6 +101,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MemoryBytes <= 0 {
 		o.MemoryBytes = DefaultMemoryBytes
+	}
+	if o.HeadBytes <= 0 {
+		o.HeadBytes = outputHeadBytes
 	}
 	if o.StartLimit <= 0 {
 		o.StartLimit = DefaultStartLimit

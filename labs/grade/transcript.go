@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	outputHeadBytes = 192 << 10 // kept from the beginning of a test's output
+	outputHeadBytes = 192 << 10 // kept from the beginning of a test's output, if Options.HeadBytes does not say
 	outputTailBytes = 64 << 10  // and from its end; the rest is counted
 	lineBytes       = 16 << 10  // a longer line is read as several
 	maxBlocks       = 64        // log lines with a position that are looked at for the reason of a failure
@@ -27,6 +27,7 @@ type transcript struct {
 	test    string // whose result counts
 	nonce   string // of the guard
 	onBegin func() // called when the test begins, perhaps more than once; may be nil
+	headMax int    // bytes kept from the beginning of the output
 
 	line    []byte
 	head    []byte
@@ -180,7 +181,7 @@ func (t *transcript) reason(line string) {
 
 // keep adds a line to the bounded text.
 func (t *transcript) keep(line string) {
-	if len(t.head) < outputHeadBytes {
+	if len(t.head) < t.headMax {
 		t.head = append(append(t.head, line...), '\n')
 		return
 	}
