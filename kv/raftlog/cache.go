@@ -29,8 +29,11 @@ type regionLog struct {
 // cacheFrom is the index of the first entry in the cache; one behind the last if it is empty.
 func (r *regionLog) cacheFrom() uint64 { return r.state.Last.Index + 1 - uint64(len(r.cache)) }
 
-// cacheAppend puts entries behind those before the first of them, and drops the others. Where it drops any it goes on in a
-// new array, for the old ones may be in other hands.
+// cacheAppend puts entries, which are written by now, behind the cached ones that come before the first of them, and drops
+// those that they replace; all of them, if the first one is not after the first that is cached. lastBefore is the index of
+// the log's last entry until now: the last one cached. Where it drops any it goes on in a new array, for parts of the old
+// one may be in other hands (G4). What comes and what goes is counted (cacheCount, cacheDrop), so that cacheShrink keeps
+// the bound.
 func (l *engineLog) cacheAppend(r *regionLog, lastBefore uint64, entries []raft.Entry) {
 	from := lastBefore + 1 - uint64(len(r.cache))
 	switch first := entries[0].Index; {

@@ -19,7 +19,10 @@ func (l *engineLog) State(region uint64) (State, bool, error) {
 	return r.state, true, nil
 }
 
-// Entries implements Log. What the cache has comes out of it; what lies before that is read, and the two are joined.
+// Entries implements Log, by the measure of sizeOf. What the log does not have is refused (holding). What the cache has,
+// from cacheFrom on, comes out of it, without a look at the engine and without a copy (limit). What lies before that is
+// read (readEntries), and the two are joined: what follows from the cache goes on where reading stopped, and only as far
+// as there is room. The cache itself is never written to (G4).
 func (l *engineLog) Entries(region, lo, hi, maxBytes uint64) ([]raft.Entry, error) {
 	r, err := l.holding(region, lo, hi)
 	if err != nil {
@@ -43,7 +46,8 @@ func (l *engineLog) Entries(region, lo, hi, maxBytes uint64) ([]raft.Entry, erro
 	return entries, nil
 }
 
-// holding returns the log of a region if it has all entries in [lo, hi). Errors: raft.ErrCompacted, raft.ErrUnavailable.
+// holding returns the log of a region if it has all entries in [lo, hi). Errors: raft.ErrUnavailable for a region that is
+// not known, or if hi is beyond Last.Index+1; raft.ErrCompacted if lo is not after Truncated, whatever hi is.
 func (l *engineLog) holding(region, lo, hi uint64) (*regionLog, error) {
 	r, ok := l.regions[region]
 	switch {
@@ -57,7 +61,8 @@ func (l *engineLog) holding(region, lo, hi uint64) (*regionLog, error) {
 	return r, nil
 }
 
-// limit returns the first entry and as many after it as fit into maxBytes, with no room behind them.
+// limit returns the first entry, however large it is, and as many after it as fit into maxBytes together with it, by the
+// measure of sizeOf. The result is a part of entries with no room behind it: who appends to it writes elsewhere.
 func limit(entries []raft.Entry, maxBytes uint64) []raft.Entry {
 	n, size := 0, uint64(0)
 	for n < len(entries) {
@@ -69,7 +74,13 @@ func limit(entries []raft.Entry, maxBytes uint64) []raft.Entry {
 	return entries[:n:n]
 }
 
-// readEntries reads [lo, hi) from the engine, and stops as limit does. size is that of what it returns.
+// readEntries reads [lo, hi) from a snapshot of the engine, with one iterator over the keys from entryKey(lo) to
+// entryKey(hi), and stops as limit does. The memory is the caller's: an iterator uses its own again. size is that of what
+// it returns.
+//
+// Each entry is decoded (decodeEntry), and must have the index that comes next: one that lacks, within or at the end, is
+// damage (corruptEntry, "is missing"). Errors: ErrCorrupt; what the engine answers, also at the end of the iteration (Err),
+// with the entry and the region that were to be read. On every path the iterator and the snapshot are closed.
 func (l *engineLog) readEntries(region, lo, hi, maxBytes uint64) (entries []raft.Entry, size uint64, err error) {
 	snap, err := l.engine.Snapshot()
 	if err != nil {
@@ -108,7 +119,9 @@ func (l *engineLog) readEntries(region, lo, hi, maxBytes uint64) (entries []raft
 	return entries, size, nil
 }
 
-// Term implements Log.
+// Term implements Log. Truncated and Last are known without a look at the entries; Truncated even though its entry is gone.
+// Of the others, those that the log does not have are refused (holding), those in the cache come out of it, and the rest is
+// read (readEntry).
 func (l *engineLog) Term(region, index uint64) (uint64, error) {
 	if r, ok := l.regions[region]; ok {
 		switch index {

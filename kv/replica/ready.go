@@ -53,7 +53,9 @@ func (r *Replica) take(w *Work) error {
 }
 
 // Done says that the Work of the last Ready was carried out: the log is written as durable as it asked for, the data
-// store has what was applied. Raft draws its conclusions: HasReady may be true again.
+// store has what was applied. Raft is told, and draws its conclusions: HasReady may be true again. It is told of the Ready by
+// its number (Persisted), if there was one, and of the index up to which entries were applied (Applied), if any were: taken has
+// both. Each is told once: taken is empty afterwards.
 func (r *Replica) Done() {
 	if r.taken.number > 0 {
 		r.node.Persisted(r.taken.number)

@@ -18,7 +18,8 @@ type storage struct {
 	replica *Replica // makes the snapshots
 }
 
-// InitialState returns the hard state and the configuration at the applied index.
+// InitialState returns the hard state that the log keeps of the region, the empty one if it knows nothing of it, and the
+// configuration at the applied index, which is the one that the peer was opened with.
 func (s *storage) InitialState() (raft.HardState, raft.ConfState, error) {
 	state, _, err := s.log.State(s.region)
 	return state.Hard, s.conf, err

@@ -55,7 +55,9 @@ func (s *Store) Done(now time.Duration) {
 	s.tick(now)
 }
 
-// conclude tells the replicas that their work is done. Some have more to do then.
+// conclude tells the replicas whose Ready was taken that their work is done (Done). Those that have more to do then
+// (HasReady) are touched, so that the next turn takes it. Then the turn is over: nobody's Ready is taken any more, the work is
+// empty (Reset), and graves whose logs were removed are forgotten (exhumed).
 func (s *Store) conclude() {
 	for _, m := range s.turn.taken {
 		m.Done()
@@ -97,8 +99,20 @@ func (s *Store) gather() []Effect {
 	return s.effects(w)
 }
 
-// effects puts work into the order in which it must be carried out. This is the one place where the order stands: leases
-// are withdrawn before anything is said; promises follow the log; answers follow the data.
+// effects puts work into the order in which it must be carried out, that of the fields of replica.Work. This is the one place
+// where the order stands: leases are withdrawn before anything is said; promises follow the log; answers follow the data, and
+// so do views.
+//
+//	Publish    Revoked
+//	Send       Immediate (send)
+//	WriteLog   Log, with its Durability: one for all regions; counted (countLogWrite)
+//	Send       Deferred (send)
+//	WriteData  one for each batch of Data, counted in stats.DataWrites
+//	Answer     Answers
+//	Publish    Views
+//	           what goes on in the background (background)
+//
+// There is no effect of what there is nothing of: no log write if nothing is in it, however durable it was to be.
 func (s *Store) effects(w *replica.Work) []Effect {
 	var list []Effect
 	if len(w.Revoked) > 0 {
