@@ -1,0 +1,112 @@
+package store_test
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+
+	"tinykv/kv/engine"
+	"tinykv/kv/store"
+)
+
+// counter sums what the decisions of a store allocate: Handle, Turn and Done, without the engines and the network.
+type counter struct {
+	before runtime.MemStats
+	after  runtime.MemStats
+	sum    uint64
+}
+
+func (c *counter) count(f func()) {
+	runtime.ReadMemStats(&c.before)
+	f()
+	runtime.ReadMemStats(&c.after)
+	c.sum += c.after.Mallocs - c.before.Mallocs
+}
+
+// putTogether writes n keys in one turn of the leader, and lets the others acknowledge them in one.
+func putTogether(w *world, leader *node, n int, c *counter) {
+	batches := make([]*engine.Batch, n)
+	for i := range batches {
+		batches[i] = put(fmt.Sprintf("key%05d", i), "0123456789012345678901234567890123456789")
+	}
+	var effects []store.Effect
+	c.count(func() {
+		for _, b := range batches {
+			leader.w.nextID++
+			leader.s.Handle(0, store.Write{ID: leader.w.nextID, RequestContext: leader.context(), Batch: b})
+		}
+		effects = leader.s.Turn(0)
+	})
+	for len(effects) > 0 {
+		for _, e := range effects {
+			leader.carryOut(e)
+		}
+		c.count(func() { leader.s.Done(0) })
+		for _, other := range w.nodes {
+			for other != leader && other.step() {
+			}
+		}
+		events := leader.inbox
+		leader.inbox = nil
+		c.count(func() {
+			for _, e := range events {
+				leader.s.Handle(0, e)
+			}
+			effects = leader.s.Turn(0)
+		})
+	}
+}
+
+func TestAPutOfManyCostsFewAllocations(t *testing.T) {
+	w := newWorld(t, 3)
+	leader := w.elect()
+	const n, rounds = 100, 20
+	putTogether(w, leader, n, new(counter)) // what is used again is there now
+	var c counter
+	syncs, writes := leader.s.Stats().LogSyncs, leader.s.Stats().LogWrites
+	for range rounds {
+		putTogether(w, leader, n, &c)
+	}
+	perPut := float64(c.sum) / (n * rounds)
+	t.Logf("%.2f allocations for a put, %d writes and %d syncs of the log for %d", perPut,
+		leader.s.Stats().LogWrites-writes, leader.s.Stats().LogSyncs-syncs, n*rounds)
+	if perPut > 8 {
+		t.Errorf("%.2f allocations for a put of %d in a turn", perPut, n)
+	}
+	if got := leader.s.Stats().LogSyncs - syncs; got != rounds {
+		t.Errorf("%d syncs of the leader's log for %d turns of %d puts", got, rounds, n)
+	}
+	for id := range uint64(n * rounds) {
+		if err := leader.answered(leader.w.nextID - id); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What one put after another costs over all three stores.
+func TestSyncsAndMessagesOfALonePut(t *testing.T) {
+	w := newWorld(t, 3)
+	leader := w.elect()
+	w.must(leader.put("k", "v"))
+	total := func() (syncs, messages, dataSyncs uint64) {
+		for _, n := range w.nodes {
+			s := n.s.Stats()
+			syncs, messages, dataSyncs = syncs+s.LogSyncs, messages+s.MessagesSent, dataSyncs+s.DataSyncs
+		}
+		return syncs, messages, dataSyncs
+	}
+	syncs, messages, _ := total()
+	for range 10 {
+		w.must(leader.put("k", "v"))
+	}
+	s, m, d := total()
+	if got := s - syncs; got != 30 {
+		t.Errorf("%d syncs of logs for 10 puts, want one on each store for each", got)
+	}
+	if got := m - messages; got != 40 {
+		t.Errorf("%d messages for 10 puts, want an append and an acknowledgement of each follower for each", got)
+	}
+	if d != 0 {
+		t.Errorf("%d syncs of the data", d)
+	}
+}
