@@ -54,11 +54,12 @@ var directions = map[string][]string{
 	"kv/sim": {"kv/engine", "kv/engine/mem", "kv/region", "kv/command", "kv/raftlog", "kv/snapshot", "kv/replica", "kv/store", "raft",
 		"raft/rafttest"},
 	"kv/transport":  {"kv/region", "kv/replica", "kv/snapshot", "raft", "proto/storepb"},
+	"kv/replicated": {"kv/engine", "kv/region/...", "kv/raftlog", "kv/snapshot", "kv/replica", "kv/store", "kv/transport", "raft", "proto/..."},
 	"kv/standalone": {"kv/engine", "kv/region/...", "proto/..."},
 	"kv/server":     {"kv/engine", "kv/region/...", "kv/raw", "kv/latch", "proto/..."},
 	"kv/client":     {"kv/region/...", "scheduler/client", "proto/..."},
 	"kv/shell":      {"kv/region", "kv/client", "scheduler/client"},
-	"kv":            {"kv/...", "scheduler/client", "scheduler/server"},
+	"kv":            {"kv/...", "raft", "scheduler/client", "scheduler/server"},
 
 	"scheduler/tso":     {},
 	"scheduler/cluster": {"kv/region"},

@@ -1,12 +1,14 @@
 // Command kv is the store: it serves keys and values, and has a shell to talk to it.
 //
 //	go run ./kv serve --data-dir /tmp/tinykv     a store with a scheduler of its own, for real clients
+//	go run ./kv serve --store-id 1 --peers ...   one store of a cluster
 //	go run ./kv shell                            talk to it
-//	go run ./kv play                             both, on a temporary directory
+//	go run ./kv play                             a cluster of three and a shell, on a temporary directory
 //
 // Files: main.go is the list of commands, and each *_command.go is one of them. serve.go puts the parts of a server
-// together and takes them apart again, membership.go makes it known to the scheduler, status.go is its page for
-// people and monitors.
+// together and takes them apart again, serve_replicated.go those of a store of a cluster; membership.go and enlist.go make
+// the two known to the scheduler; status.go is the page for people and monitors. The files play_*.go are the cluster that
+// play runs.
 package main
 
 import (
@@ -37,7 +39,7 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(newServeCommand(), newShellCommand(), newPlayCommand())
+	root.AddCommand(newServeCommand(), newShellCommand(), newPlayCommand(), newKeeperCommand())
 	return root
 }
 

@@ -1,4 +1,4 @@
-// Membership: how a store becomes known to the scheduler, and stays so.
+// Membership: how a standalone store becomes known to the scheduler, and stays so. That of others is in enlist.go.
 
 package main
 
@@ -114,7 +114,7 @@ func (m *membership) report(ctx context.Context) {
 }
 
 func (m *membership) reportOnce(ctx context.Context) error {
-	used, err := m.usedSize()
+	used, err := usedSize(m.db)
 	if err != nil {
 		return err
 	}
@@ -131,9 +131,9 @@ func (m *membership) reportOnce(ctx context.Context) error {
 }
 
 // usedSize is about how many bytes the data takes.
-func (m *membership) usedSize() (total uint64, err error) {
+func usedSize(db engine.Engine) (total uint64, err error) {
 	for _, cf := range engine.CFs {
-		size, err := m.db.ApproximateSize(cf, nil, nil)
+		size, err := db.ApproximateSize(cf, nil, nil)
 		if err != nil {
 			return 0, err
 		}

@@ -4,15 +4,21 @@ package main
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tinykv/kv/replicated"
 	"tinykv/kv/server"
+	"tinykv/kv/transport"
 )
 
 type metrics struct {
-	requests *server.Metrics
+	requests   *server.Metrics
+	replicated *replicated.Metrics
+	transport  atomic.Pointer[transport.Transport] // whose counters are shown
+
 	syncs    prometheus.Counter
 	sharing  prometheus.Histogram
 	bytes    prometheus.Counter
@@ -25,7 +31,8 @@ type metrics struct {
 
 func newMetrics() *metrics {
 	return &metrics{
-		requests: server.NewMetrics(),
+		requests:   server.NewMetrics(),
+		replicated: replicated.NewMetrics(),
 		syncs: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tinykv_engine_syncs_total",
 			Help: "Writes to the engine, each of which waits for one sync of the disk.",
@@ -51,9 +58,66 @@ func newMetrics() *metrics {
 	}
 }
 
-// collectors lists the metrics for a registry.
-func (m *metrics) collectors() []prometheus.Collector {
+// standalone lists the metrics of a standalone store for a registry.
+func (m *metrics) standalone() []prometheus.Collector {
 	return []prometheus.Collector{m.requests, m.syncs, m.sharing, m.bytes, m.duration, m.broken}
+}
+
+// ofReplicated lists the metrics of a store of a cluster of several for a registry.
+func (m *metrics) ofReplicated() []prometheus.Collector {
+	return []prometheus.Collector{m.requests, m.replicated, transportMetrics{&m.transport}}
+}
+
+// transportMetrics shows the counters of a transport.
+type transportMetrics struct {
+	transport *atomic.Pointer[transport.Transport]
+}
+
+var (
+	trafficDesc = prometheus.NewDesc("tinykv_transport_messages_total",
+		"Raft messages to and from other stores, by what became of them.", []string{"what"}, nil)
+	trafficBytesDesc = prometheus.NewDesc("tinykv_transport_bytes_total",
+		"Bytes of raft messages and snapshots to and from other stores.", []string{"what"}, nil)
+	streamsDesc = prometheus.NewDesc("tinykv_transport_streams_total", "Streams to other stores: opened, lost, refused.",
+		[]string{"what"}, nil)
+	waitingDesc = prometheus.NewDesc("tinykv_transport_waiting_messages", "Messages that wait to be sent.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (transportMetrics) Describe(c chan<- *prometheus.Desc) {
+	c <- trafficDesc
+	c <- trafficBytesDesc
+	c <- streamsDesc
+	c <- waitingDesc
+}
+
+// Collect implements prometheus.Collector.
+func (m transportMetrics) Collect(c chan<- prometheus.Metric) {
+	t := m.transport.Load()
+	if t == nil {
+		return
+	}
+	s := t.Stats()
+	counts := func(d *prometheus.Desc, values map[string]uint64) {
+		for what, n := range values {
+			c <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), what)
+		}
+	}
+	counts(trafficDesc, map[string]uint64{
+		"sent": s.Sent.Messages, "received": s.Received.Messages, "dropped_full": s.Dropped.Full,
+		"dropped_unreachable": s.Dropped.Unreachable, "dropped_cut": s.Dropped.Cut + s.Cut,
+		"dropped_too_large": s.Dropped.TooLarge, "dropped_invalid": s.Dropped.Invalid + s.Dropped.TooMany,
+	})
+	counts(trafficBytesDesc, map[string]uint64{
+		"sent": s.Sent.Bytes, "received": s.Received.Bytes, "snapshots_sent": s.SnapshotsSent.Bytes,
+		"snapshots_received": s.SnapshotsReceived.Bytes,
+	})
+	counts(streamsDesc, map[string]uint64{
+		"opened": s.Connected, "lost": s.Lost, "refused_by_peers": s.RefusedByPeers,
+		"refused_cluster": s.Refused.Cluster, "refused_store": s.Refused.Store, "refused_version": s.Refused.Version,
+		"refused_malformed": s.Refused.Malformed,
+	})
+	c <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(s.WaitingMessages))
 }
 
 // wrote counts a write of so many requests' batches.

@@ -22,9 +22,9 @@ type screen struct {
 	text lockedBuffer
 }
 
-func onScreen(t *testing.T) *screen {
+func onScreen(t *testing.T, stores string) *screen {
 	t.Helper()
-	s := &screen{program: kv(t, "play")}
+	s := &screen{program: kv(t, "play", "--stores", stores)}
 	s.Stdout, s.Stderr = nil, nil // the terminal
 	s.Env = append(s.Env, "TERM=xterm")
 	tty, err := pty.StartWithSize(s.Cmd, &pty.Winsize{Rows: 40, Cols: 120})
@@ -64,31 +64,33 @@ const (
 )
 
 func TestPlayOnATerminalGreetsCompletesAndKeepsAHistory(t *testing.T) {
-	s := onScreen(t)
-	for _, text := range []string{"Try:", "put a 1", "quit or ctrl-D"} {
-		if !strings.Contains(s.text.String(), text) {
-			t.Errorf("the greeting lacks %q:\n%s", text, s.text.String())
+	eachSize(t, func(t *testing.T, stores string) {
+		s := onScreen(t, stores)
+		for _, text := range []string{"Try:", "put a 1", "quit or ctrl-D"} {
+			if !strings.Contains(s.text.String(), text) {
+				t.Errorf("the greeting lacks %q:\n%s", text, s.text.String())
+			}
 		}
-	}
-	s.press(t, "put a 17"+enter)
-	until(t, &s.text, "OK")
-	s.press(t, "sc"+tab+enter) // completed to "scan "
-	until(t, &s.text, "(1 pair)")
-	s.press(t, "gte a"+enter)
-	until(t, &s.text, "did you mean get?")
-	s.press(t, "rubbish"+ctrlC) // throws the line away, and does not leave
-	until(t, &s.text, "^C")
-	s.press(t, "get a"+enter)
-	until(t, &s.text, "17\r\n")
-	s.press(t, ctrlD)
-	if err := s.Wait(); err != nil {
-		t.Error(err)
-	}
-	s.leavesNothing(t)
-	history, err := os.ReadFile(filepath.Join(s.tmp, historyName))
-	if err != nil || !strings.Contains(string(history), "put a 17\n") {
-		t.Errorf("history: %q, %v", history, err)
-	}
+		s.press(t, "put a 17"+enter)
+		until(t, &s.text, "OK")
+		s.press(t, "sc"+tab+enter) // completed to "scan "
+		until(t, &s.text, "(1 pair)")
+		s.press(t, "gte a"+enter)
+		until(t, &s.text, "did you mean get?")
+		s.press(t, "rubbish"+ctrlC) // throws the line away, and does not leave
+		until(t, &s.text, "^C")
+		s.press(t, "get a"+enter)
+		until(t, &s.text, "17\r\n")
+		s.press(t, ctrlD)
+		if err := s.Wait(); err != nil {
+			t.Error(err)
+		}
+		s.leavesNothing(t)
+		history, err := os.ReadFile(filepath.Join(s.tmp, historyName))
+		if err != nil || !strings.Contains(string(history), "put a 17\n") {
+			t.Errorf("history: %q, %v", history, err)
+		}
+	})
 }
 
 func TestPlayOnATerminalLeavesByQuitCtrlCAndSIGTERM(t *testing.T) {
@@ -98,12 +100,14 @@ func TestPlayOnATerminalLeavesByQuitCtrlCAndSIGTERM(t *testing.T) {
 		"SIGTERM": func(s *screen) { _ = s.Process.Signal(syscall.SIGTERM) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := onScreen(t)
-			leave(s)
-			if err := s.Wait(); err != nil {
-				t.Errorf("%v\n%s", err, s.text.String())
-			}
-			s.leavesNothing(t)
+			eachSize(t, func(t *testing.T, stores string) {
+				s := onScreen(t, stores)
+				leave(s)
+				if err := s.Wait(); err != nil {
+					t.Errorf("%v\n%s", err, s.text.String())
+				}
+				s.leavesNothing(t)
+			})
 		})
 	}
 }

@@ -100,45 +100,68 @@ func until(t *testing.T, out fmt.Stringer, text string) {
 	}
 }
 
+// eachSize runs a test with a standalone store and with a cluster of three.
+func eachSize(t *testing.T, test func(t *testing.T, stores string)) {
+	for _, stores := range []string{"1", "3"} {
+		t.Run(stores+" stores", func(t *testing.T) { test(t, stores) })
+	}
+}
+
 func TestPlayFromAPipeAnswersAndLeavesNothing(t *testing.T) {
-	p := kv(t, "play")
-	p.Stdin = strings.NewReader("put a 1\nget a\nput \"hello world\" \\x00\\xff\nscan\n")
-	if err := p.Run(); err != nil {
-		t.Fatalf("%v\n%s", err, p.err.String())
-	}
-	want := "OK\n1\nOK\na              1\n\"hello world\"  \\x00\\xff\n(2 pairs)\n"
-	if p.out.String() != want || p.err.String() != "" {
-		t.Errorf("out\n%s\nerr\n%s", p.out.String(), p.err.String())
-	}
-	p.leavesNothing(t)
+	eachSize(t, func(t *testing.T, stores string) {
+		p := kv(t, "play", "--stores", stores)
+		p.Stdin = strings.NewReader("put a 1\nget a\nput \"hello world\" \\x00\\xff\nscan\n")
+		if err := p.Run(); err != nil {
+			t.Fatalf("%v\n%s", err, p.err.String())
+		}
+		want := "OK\n1\nOK\na              1\n\"hello world\"  \\x00\\xff\n(2 pairs)\n"
+		if p.out.String() != want || p.err.String() != "" {
+			t.Errorf("out\n%s\nerr\n%s", p.out.String(), p.err.String())
+		}
+		p.leavesNothing(t)
+	})
 }
 
 func TestPlayFromAPipeTellsTheLineThatFailed(t *testing.T) {
-	p := kv(t, "play")
-	p.Stdin = strings.NewReader("put a 1\ngte a\nget a\n")
-	err := p.Run()
-	if p.ProcessState.ExitCode() != 1 {
-		t.Errorf("%v, want exit status 1", err)
-	}
-	if p.out.String() != "OK\n1\n" || !strings.Contains(p.err.String(),
-		"line 2: unknown command gte: did you mean get?") {
-		t.Errorf("out\n%s\nerr\n%s", p.out.String(), p.err.String())
-	}
-	p.leavesNothing(t)
+	eachSize(t, func(t *testing.T, stores string) {
+		p := kv(t, "play", "--stores", stores)
+		p.Stdin = strings.NewReader("put a 1\ngte a\nget a\n")
+		err := p.Run()
+		if p.ProcessState.ExitCode() != 1 {
+			t.Errorf("%v, want exit status 1", err)
+		}
+		if p.out.String() != "OK\n1\n" || !strings.Contains(p.err.String(),
+			"line 2: unknown command gte: did you mean get?") {
+			t.Errorf("out\n%s\nerr\n%s", p.out.String(), p.err.String())
+		}
+		p.leavesNothing(t)
+	})
 }
 
 func TestPlayEndedByASignalLeavesNothing(t *testing.T) {
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-		p := kv(t, "play")
-		say := p.start(t)
-		say("put a 1")
-		until(t, &p.out, "OK")
-		if err := p.Process.Signal(sig); err != nil {
-			t.Fatal(err)
+	eachSize(t, func(t *testing.T, stores string) {
+		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+			p := kv(t, "play", "--stores", stores)
+			say := p.start(t)
+			say("put a 1")
+			until(t, &p.out, "OK")
+			if err := p.Process.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+			_ = p.Wait()
+			if p.ProcessState.ExitCode() != 1 || !strings.Contains(p.err.String(), "stopped by a signal") {
+				t.Errorf("%v: status %d\n%s", sig, p.ProcessState.ExitCode(), p.err.String())
+			}
+			p.leavesNothing(t)
 		}
-		_ = p.Wait()
-		if p.ProcessState.ExitCode() != 1 || !strings.Contains(p.err.String(), "stopped by a signal") {
-			t.Errorf("%v: status %d\n%s", sig, p.ProcessState.ExitCode(), p.err.String())
+	})
+}
+
+func TestPlayRefusesToStartNoneOrTooMany(t *testing.T) {
+	for _, stores := range []string{"0", "-1", "1000"} {
+		p := kv(t, "play", "--stores", stores)
+		if err := p.Run(); err == nil || !strings.Contains(p.err.String(), "use 1 to 9") {
+			t.Errorf("--stores %s: %v, %s", stores, err, p.err.String())
 		}
 		p.leavesNothing(t)
 	}

@@ -1,4 +1,5 @@
-// A server: its parts, put together and taken apart again.
+// A server: its parts, put together and taken apart again. This file has what all servers share, and the standalone one;
+// serve_replicated.go has the store of a cluster of several.
 //
 //	start:  ports ─► identity, records, engine ─► scheduler ─► storage, gRPC, status page ─► known to scheduler ─► ready
 //	stop:   no new requests ─► those in flight end ─► reports, sweep ─► scheduler ─► write queue ─► engine
@@ -28,6 +29,7 @@ import (
 	"tinykv/kv/engine/open"
 	"tinykv/kv/server"
 	"tinykv/kv/standalone"
+	"tinykv/proto/kvrpcpb"
 	"tinykv/scheduler/client"
 	scheduler "tinykv/scheduler/server"
 )
@@ -40,7 +42,25 @@ type serveOptions struct {
 	sweepInterval                   time.Duration // 0: expired pairs stay on disk
 	log                             *slog.Logger  // nil: nothing is logged
 	onFailure                       func(error)   // is told at once when running.failed gets an error; may be nil
+
+	// Of a store of a cluster of several. It has no scheduler of its own.
+	storeID    uint64
+	peers      peers // empty: a standalone store
+	schedulers []string
+	tick       time.Duration // of raft; 0: 100 ms
+	reads      string        // readsLease or readsIndex; "": readsLease
+	faults     bool          // take orders to break cables
+	cutOff     []uint64      // stores to which the cable is broken from the start
 }
+
+// How a store makes sure that it leads before it answers a read.
+const (
+	readsLease = "lease"
+	readsIndex = "index"
+)
+
+// isReplicated tells whether the store is one of several.
+func (o *serveOptions) isReplicated() bool { return len(o.peers) > 0 || o.storeID != 0 }
 
 // running is a server that serves.
 type running struct {
@@ -79,45 +99,59 @@ func startServer(ctx context.Context, o serveOptions) (_ *running, err error) {
 			_ = r.close(limit) // err says more
 		}
 	}()
-	ports, err := r.listen(o)
+	if o.isReplicated() {
+		err = r.startReplicated(ctx, o)
+	} else {
+		err = r.startStandalone(ctx, o)
+	}
 	if err != nil {
 		return nil, err
 	}
+	return r, nil
+}
+
+// startStandalone runs a store that is its own cluster.
+func (r *running) startStandalone(ctx context.Context, o serveOptions) error {
+	ports, err := r.listen(o)
+	if err != nil {
+		return err
+	}
 	dir, err := datadir.Open(o.dir, datadir.Wanted{Engine: o.engine})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// Both kinds of files are looked at before either is written.
 	records, err := r.openRecords(dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	db, err := r.openEngine(dir, o)
+	db, err := r.openEngine(dir.Engine(), o, open.Options{Logger: o.log})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := r.startScheduler(records, ports.scheduler); err != nil {
-		return nil, err
+		return err
 	}
 	m, err := r.join(ctx, dir, db)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r.clusterID = m.ids.ClusterID
 	store := r.openStore(db, m)
 	service := r.startService(store, ports.store)
-	r.startStatus(ports.status, o, m)
+	r.startStatus(ports.status, r.standaloneStatus(o, m))
 	if err := m.announce(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	r.inBackground(m.report)
 	if o.sweepInterval > 0 {
-		r.inBackground(func(ctx context.Context) { sweep(ctx, service, store, o.sweepInterval, o.log) })
+		contexts := func() []*kvrpcpb.Context { return []*kvrpcpb.Context{store.Context()} }
+		r.inBackground(func(ctx context.Context) { sweep(ctx, service, contexts, o.sweepInterval, o.log) })
 	}
 	if r.metrics.failed() == nil {
 		r.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_SERVING)
 	}
-	return r, nil
+	return nil
 }
 
 func (o serveOptions) check() error {
@@ -127,7 +161,20 @@ func (o serveOptions) check() error {
 	if err := open.Check(o.engine); err != nil {
 		return fmt.Errorf("--engine %s: %w", o.engine, err)
 	}
-	return nil
+	if !o.isReplicated() {
+		return nil
+	}
+	switch {
+	case len(o.peers) == 0:
+		return fmt.Errorf("who are the other stores? Say --peers ID=HOST:PORT,..., with store %d among them", o.storeID)
+	case len(o.schedulers) == 0:
+		return errors.New("a store of a cluster needs its scheduler: say --scheduler HOST:PORT (go run ./scheduler starts one)")
+	case o.reads != "" && o.reads != readsLease && o.reads != readsIndex:
+		return fmt.Errorf("--reads %q: use one of %s, %s", o.reads, readsLease, readsIndex)
+	case o.tick < 0:
+		return fmt.Errorf("--tick %v: it should be a time such as 100ms", o.tick)
+	}
+	return o.peers.check(o.storeID)
 }
 
 // close stops the server: requests in flight end as long as ctx allows, everything else is let go of in order. It
@@ -185,13 +232,20 @@ func (r *running) listen(o serveOptions) (p ports, err error) {
 		r.onClose(func(context.Context) error { lis.Close(); return nil })
 		return lis
 	}
-	p = ports{take("addr", o.addr), take("scheduler-addr", o.schedulerAddr), take("status-addr", o.statusAddr)}
+	p.store = take("addr", o.addr)
+	if !o.isReplicated() {
+		p.scheduler = take("scheduler-addr", o.schedulerAddr)
+	}
+	p.status = take("status-addr", o.statusAddr)
 	if err != nil {
 		return ports{}, err
 	}
-	r.storeAddr = advertised(p.store, o.advertiseHost)
-	r.schedulerAddr = advertised(p.scheduler, o.advertiseHost)
-	r.statusAddr = advertised(p.status, o.advertiseHost)
+	r.storeAddr, r.statusAddr = advertised(p.store, o.advertiseHost), advertised(p.status, o.advertiseHost)
+	if o.isReplicated() {
+		r.storeAddr, r.schedulerAddr = o.peers[o.storeID], o.schedulers[0]
+	} else {
+		r.schedulerAddr = advertised(p.scheduler, o.advertiseHost)
+	}
 	return p, nil
 }
 
@@ -204,8 +258,8 @@ func advertised(lis net.Listener, host string) string {
 	return net.JoinHostPort(host, port)
 }
 
-func (r *running) openEngine(dir *datadir.Dir, o serveOptions) (engine.Engine, error) {
-	db, err := open.Open(o.engine, dir.Engine(), open.Options{Logger: o.log})
+func (r *running) openEngine(path string, o serveOptions, options open.Options) (engine.Engine, error) {
+	db, err := open.Open(o.engine, path, options)
 	if err != nil {
 		return nil, err
 	}
@@ -254,9 +308,9 @@ func clusterName(id uint64) string {
 	return fmt.Sprint("cluster ", id)
 }
 
-// broken tells everybody that the engine has failed to write.
+// broken tells everybody that a disk has failed.
 func (r *running) broken(err error) {
-	r.log.Error("the disk failed, the store refuses all writes: see to the disk, then start it again", "err", err)
+	r.log.Error("the disk failed, the store acknowledges no write any more: see to the disk, then start it again", "err", err)
 	r.metrics.fail(err)
 	r.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 }
@@ -279,7 +333,22 @@ func (r *running) startScheduler(records *scheduler.DirStorage, lis net.Listener
 
 // startService answers clients of the store.
 func (r *running) startService(store server.Storage, lis net.Listener) *server.Server {
-	service := server.New(store, server.Options{
+	service, g := r.newService(store)
+	r.serveGRPC(g, lis)
+	r.onClose(func(ctx context.Context) error {
+		r.health.Shutdown()
+		service.Stop()
+		stopped := make(chan struct{})
+		go func() { g.GracefulStop(); close(stopped) }()
+		r.awaitStop(ctx, g, stopped)
+		return nil
+	})
+	return service
+}
+
+// newService makes the service over a storage, and the gRPC server that it is on.
+func (r *running) newService(storage server.Storage) (*server.Server, *grpc.Server) {
+	service := server.New(storage, server.Options{
 		Logger: r.log, Metrics: r.metrics.requests,
 		Unwritten: func(err error) { r.fail(errors.New(status.Convert(err).Message())) },
 	})
@@ -288,31 +357,31 @@ func (r *running) startService(store server.Storage, lis net.Listener) *server.S
 	r.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	grpc_health_v1.RegisterHealthServer(g, r.health)
 	reflection.Register(g)
+	return service, g
+}
+
+func (r *running) serveGRPC(g *grpc.Server, lis net.Listener) {
 	go func() {
 		if err := g.Serve(lis); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			r.fail(fmt.Errorf("serve the store on %s: %w", lis.Addr(), err))
 		}
 	}()
-	r.onClose(func(ctx context.Context) error {
-		r.health.Shutdown()
-		service.Stop()
-		stopped := make(chan struct{})
-		go func() { g.GracefulStop(); close(stopped) }()
-		select {
-		case <-stopped:
-		case <-ctx.Done():
-			r.log.Warn("requests in flight did not end in time and are cut off")
-			g.Stop()
-			<-stopped
-		}
-		return nil
-	})
-	return service
+}
+
+// awaitStop waits until a graceful stop has ended, or ends it when ctx does.
+func (r *running) awaitStop(ctx context.Context, g *grpc.Server, stopped <-chan struct{}) {
+	select {
+	case <-stopped:
+	case <-ctx.Done():
+		r.log.Warn("requests in flight did not end in time and are cut off")
+		g.Stop()
+		<-stopped
+	}
 }
 
 // startStatus serves the page for people and monitors.
-func (r *running) startStatus(lis net.Listener, o serveOptions, m *membership) {
-	page := &http.Server{Handler: r.statusPage(o, m), ReadHeaderTimeout: 5 * time.Second}
+func (r *running) startStatus(lis net.Listener, handler http.Handler) {
+	page := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	go func() {
 		if err := page.Serve(lis); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			r.fail(fmt.Errorf("serve the status page on %s: %w", lis.Addr(), err))
@@ -334,8 +403,10 @@ func (r *running) join(ctx context.Context, dir *datadir.Dir, db engine.Engine) 
 	return m, m.join(ctx)
 }
 
-// sweep removes expired pairs, now and then.
-func sweep(ctx context.Context, s *server.Server, store *standalone.Store, interval time.Duration, log *slog.Logger) {
+// sweep removes expired pairs, now and then, from the regions of which contexts are those of requests.
+func sweep(
+	ctx context.Context, s *server.Server, contexts func() []*kvrpcpb.Context, interval time.Duration, log *slog.Logger,
+) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -344,11 +415,13 @@ func sweep(ctx context.Context, s *server.Server, store *standalone.Store, inter
 			return
 		case <-ticker.C:
 		}
-		removed, err := s.SweepExpired(ctx, store.Context())
-		if err != nil && ctx.Err() == nil {
-			log.Warn("the sweep of expired pairs ended early", "err", err, "removed", removed)
-		} else if removed > 0 {
-			log.Info("swept expired pairs", "removed", removed)
+		for _, rc := range contexts() {
+			removed, err := s.SweepExpired(ctx, rc)
+			if err != nil && ctx.Err() == nil {
+				log.Warn("the sweep of expired pairs ended early", "region", rc.GetRegionId(), "err", err, "removed", removed)
+			} else if removed > 0 {
+				log.Info("swept expired pairs", "region", rc.GetRegionId(), "removed", removed)
+			}
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -25,43 +26,134 @@ const (
 )
 
 func newServeCommand() *cobra.Command {
-	o := serveOptions{}
-	var level, format string
+	o := serveOptions{peers: peers{}}
+	var level, format, config string
+	var untilInputEnds bool
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Run a store, with a scheduler of its own beside it",
-		Long: `Run a store, with a scheduler of its own beside it.
+		Short: "Run a store: alone, or one of a cluster",
+		Long: `Run a store. Without --peers it is a cluster by itself, with a scheduler of its own beside it. With --peers it is
+one of several that keep the same data; then the scheduler is a process of its own (go run ./scheduler).
 
 When it serves it prints one line to the standard output, with the addresses in use:
 
   ready store=HOST:PORT scheduler=HOST:PORT status=HOST:PORT cluster=ID
 
 Clients are given the scheduler's address. The status address has /metrics, /debug/pprof, /status, /healthz and
-/config. SIGTERM or SIGINT stops it gracefully; a second one ends it at once. Either way no acknowledged write is lost.`,
+/config. SIGTERM or SIGINT stops it gracefully; a second one ends it at once. Either way no acknowledged write is lost.
+
+All flags can stand in a file, in TOML and by their names: --config FILE. The command line counts more.`,
 		Example: `  go run ./kv serve --data-dir /tmp/tinykv
   go run ./kv serve --data-dir /tmp/other --engine badger \
-    --addr 127.0.0.1:0 --scheduler-addr 127.0.0.1:0 --status-addr 127.0.0.1:0`,
+    --addr 127.0.0.1:0 --scheduler-addr 127.0.0.1:0 --status-addr 127.0.0.1:0
+  go run ./kv serve --data-dir /tmp/store1 --store-id 1 --scheduler 127.0.0.1:2379 --status-addr 127.0.0.1:20181 \
+    --peers 1=127.0.0.1:20161,2=127.0.0.1:20162,3=127.0.0.1:20163
+  go run ./kv serve --config store1.toml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if config != "" {
+				if err := applyConfig(cmd, config); err != nil {
+					return err
+				}
+			}
 			log, err := newLogger(cmd.ErrOrStderr(), level, format)
 			if err != nil {
 				return err
 			}
 			o.log = log
+			if err := o.fit(cmd); err != nil {
+				return err
+			}
+			if untilInputEnds {
+				go endWithInput(os.Stdin)
+			}
 			return serve(cmd.Context(), o, cmd.OutOrStdout())
 		},
 	}
 	flags := cmd.Flags()
+	flags.StringVar(&config, configFlag, "", "file with flags, in TOML")
 	flags.StringVar(&o.dir, "data-dir", "", "directory of the data; made if it does not exist")
 	flags.StringVar(&o.engine, "engine", open.Default, "what keeps the data on disk: "+strings.Join(open.Names, ", "))
-	flags.StringVar(&o.addr, "addr", "127.0.0.1:20160", "address of the store; port 0 means any free one")
-	flags.StringVar(&o.schedulerAddr, "scheduler-addr", "127.0.0.1:2379", "address of the scheduler, for clients")
+	flags.StringVar(&o.addr, addrFlag, "127.0.0.1:20160",
+		"address of the store; port 0 means any free one; with --peers its own one there")
+	flags.StringVar(&o.schedulerAddr, schedulerAddrFlag, "127.0.0.1:2379", "address of the scheduler, for clients")
 	flags.StringVar(&o.statusAddr, "status-addr", "127.0.0.1:20180", "address of metrics, profiles and status")
-	flags.StringVar(&o.advertiseHost, "advertise-host", "", "host that clients dial, if it is not the one listened on")
+	flags.StringVar(&o.advertiseHost, advertiseFlag, "", "host that clients dial, if it is not the one listened on")
 	flags.DurationVar(&o.sweepInterval, "sweep-interval", 10*time.Minute, "pause between two sweeps of expired pairs")
 	flags.StringVar(&level, "log-level", "info", "least level that is logged: debug, info, warn, error")
 	flags.StringVar(&format, "log-format", "text", "form of the log on the standard error: text, json")
+
+	flags.Uint64Var(&o.storeID, "store-id", 0, "which of the --peers this store is")
+	flags.Var(o.peers, "peers", "all stores with which the cluster begins, this one among them; the same list on each")
+	flags.StringSliceVar(&o.schedulers, "scheduler", nil, "addresses of the cluster's scheduler, with --peers")
+	flags.StringVar(&o.reads, "reads", readsLease, "how it is made sure that no other store leads: "+readsLease+
+		" (by the clock), "+readsIndex+" (by asking the others)")
+	flags.DurationVar(&o.tick, "tick", 100*time.Millisecond,
+		"unit of raft's time: a heartbeat each, an election after 10 to 19 without one")
+	flags.BoolVar(&o.faults, "faults", false, "take orders on the status address to cut this store off from others")
+	flags.BoolVar(&untilInputEnds, untilInputEndsFlag, false, "end at once when the standard input does")
+	flags.Var((*idList)(&o.cutOff), cutOffFlag, "stores to be cut off from, from the start")
+	for _, name := range []string{untilInputEndsFlag, cutOffFlag} {
+		_ = flags.MarkHidden(name) // for play; it exists
+	}
 	return cmd
+}
+
+// Flags that are named more than once.
+const (
+	addrFlag           = "addr"
+	schedulerAddrFlag  = "scheduler-addr"
+	advertiseFlag      = "advertise-host"
+	untilInputEndsFlag = "until-input-ends"
+	cutOffFlag         = "cut-off"
+)
+
+// idList is a flag of ids: 1,2,3.
+type idList []uint64
+
+func (l *idList) String() string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(*l), " ", ","), "[]")
+}
+func (l *idList) Type() string { return "ID,..." }
+
+func (l *idList) Set(text string) error {
+	*l = nil
+	for part := range strings.SplitSeq(text, ",") {
+		id, err := strconv.ParseUint(part, 10, 64)
+		if err != nil {
+			return fmt.Errorf("%q is no id", part)
+		}
+		*l = append(*l, id)
+	}
+	return nil
+}
+
+// fit fills in what follows from other flags, and refuses those that do not go together.
+func (o *serveOptions) fit(cmd *cobra.Command) error {
+	changed := cmd.Flags().Changed
+	if !o.isReplicated() {
+		if len(o.schedulers) > 0 {
+			return fmt.Errorf("--scheduler is for a store of a cluster, with --peers; a standalone one has its own, "+
+				"at --%s", schedulerAddrFlag)
+		}
+		return nil
+	}
+	for _, name := range []string{schedulerAddrFlag, advertiseFlag} {
+		if changed(name) {
+			return fmt.Errorf("--%s is for a standalone store; one of a cluster is found by its address in --peers, and its "+
+				"scheduler by --scheduler", name)
+		}
+	}
+	if own := o.peers[o.storeID]; own != "" && !changed(addrFlag) {
+		o.addr = own
+	}
+	return nil
+}
+
+// endWithInput ends the process when r does: who started it is gone.
+func endWithInput(r io.Reader) {
+	_, _ = io.Copy(io.Discard, r)
+	os.Exit(1)
 }
 
 // serve runs a server until a signal or a failure ends it.
@@ -69,6 +161,9 @@ func serve(ctx context.Context, o serveOptions, out io.Writer) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	server, err := startServer(ctx, o)
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("stopped before it served: %w", err)
+	}
 	if err != nil {
 		return err
 	}

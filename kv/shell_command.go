@@ -56,7 +56,7 @@ pipe; then a command that fails is reported with the number of its line, and the
 				}
 			}
 			t := terminal{in: os.Stdin, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr()}
-			return t.run(ctx, newShell(c, t, asJSON, timeout), args)
+			return t.run(ctx, newShell(c, t, asJSON, timeout, nil), args)
 		},
 	}
 	cmd.Flags().StringSliceVar(&schedulers, "scheduler-addr", []string{"127.0.0.1:2379"}, "addresses of the scheduler")
@@ -80,11 +80,13 @@ type terminal struct {
 	out, err io.Writer
 }
 
-func newShell(c *client.Client, t terminal, asJSON bool, timeout time.Duration) *shell.Shell {
+func newShell(
+	c *client.Client, t terminal, asJSON bool, timeout time.Duration, processes shell.Processes,
+) *shell.Shell {
 	return shell.New(shell.Options{
 		KV:      func(cf string) shell.KV { return c.Raw().CF(cf) },
-		Cluster: c.Scheduler(),
-		Out:     t.out, Err: t.err, JSON: asJSON, Timeout: timeout,
+		Cluster: c.Scheduler(), Processes: processes,
+		Out: t.out, Err: t.err, JSON: asJSON, Timeout: timeout,
 	})
 }
 

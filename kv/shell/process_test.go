@@ -23,13 +23,16 @@ func (n *notes) note(what string, store uint64) error {
 	return n.failed
 }
 
-func (n *notes) Stores() []uint64                                 { return []uint64{1, 2, 3} }
-func (n *notes) Kill(store uint64) error                          { return n.note("kill", store) }
-func (n *notes) Pause(store uint64) error                         { return n.note("pause", store) }
-func (n *notes) Resume(store uint64) error                        { return n.note("resume", store) }
-func (n *notes) Restart(_ context.Context, store uint64) error    { return n.note("restart", store) }
-func (n *notes) Lead(_ context.Context, store uint64) error       { return n.note("lead", store) }
-func (n *notes) Cut(_ context.Context, store uint64) error        { n.cut[store] = true; return n.note("cut", store) }
+func (n *notes) Stores() []uint64                              { return []uint64{1, 2, 3} }
+func (n *notes) Kill(store uint64) error                       { return n.note("kill", store) }
+func (n *notes) Pause(store uint64) error                      { return n.note("pause", store) }
+func (n *notes) Resume(store uint64) error                     { return n.note("resume", store) }
+func (n *notes) Restart(_ context.Context, store uint64) error { return n.note("restart", store) }
+func (n *notes) Lead(_ context.Context, store uint64) error    { return n.note("lead", store) }
+func (n *notes) Cut(_ context.Context, store uint64) error {
+	n.cut[store] = true
+	return n.note("cut", store)
+}
 func (n *notes) Heal(_ context.Context, store uint64) (err error) { return n.note("heal", store) }
 
 func (n *notes) List(context.Context) []Process {

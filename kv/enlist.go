@@ -1,0 +1,258 @@
+// Enlistment: how a replicated store becomes known to its cluster's scheduler, and stays so. It needs the scheduler for that
+// the first time only; later it serves without.
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"tinykv/kv/datadir"
+	"tinykv/kv/region"
+	"tinykv/kv/replica"
+	"tinykv/kv/replicated"
+	"tinykv/scheduler/client"
+)
+
+const (
+	schedulerPatience = 2 * time.Second        // for one question to the scheduler
+	schedulerPause    = 200 * time.Millisecond // before it is asked again
+	waitingReminder   = 10 * time.Second       // between two lines in the log about who is waited for
+)
+
+// enlistment is a replicated store's side of its cluster.
+type enlistment struct {
+	scheduler             *client.Client
+	dir                   *datadir.Dir
+	peers                 peers
+	storeAddr, statusAddr string
+	log                   *slog.Logger
+
+	ids datadir.IDs
+}
+
+// join makes sure that the store knows its cluster and that the scheduler is of the same one. A store that is new waits for
+// the scheduler for as long as ctx allows; one that was here before does not. Errors are of one line that says what to do.
+func (e *enlistment) join(ctx context.Context) error {
+	if id := e.dir.Identity(); id.Joined() {
+		e.ids = id.IDs
+		short, cancel := context.WithTimeout(ctx, schedulerPatience)
+		defer cancel()
+		members, err := e.scheduler.Members(short)
+		if err != nil {
+			e.log.Warn("the scheduler does not answer, the store serves all the same", "err", err)
+			return nil
+		}
+		return e.sameCluster(members.ClusterID)
+	}
+	clusterID, err := e.awaitScheduler(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, joinLimit)
+	defer cancel()
+	if err := e.mayJoin(ctx, clusterID); err != nil {
+		return err
+	}
+	if err := e.sameBeginning(ctx); err != nil {
+		return err
+	}
+	first := e.peers.firstRegion()
+	peer, _ := first.PeerOn(e.dir.Identity().StoreID) // peers.check has seen it
+	e.ids = datadir.IDs{ClusterID: clusterID, StoreID: peer.StoreID, RegionID: first.ID, PeerID: peer.ID}
+	return e.dir.Join(e.ids)
+}
+
+func (e *enlistment) sameCluster(clusterID uint64) error {
+	if clusterID != e.ids.ClusterID {
+		return fmt.Errorf("the data belongs to cluster %d, the scheduler to cluster %d: say the --scheduler of the data's "+
+			"cluster, or choose another --data-dir", e.ids.ClusterID, clusterID)
+	}
+	return nil
+}
+
+// awaitScheduler waits until the scheduler answers, and returns its cluster's id.
+func (e *enlistment) awaitScheduler(ctx context.Context) (clusterID uint64, err error) {
+	var said time.Time
+	for {
+		short, cancel := context.WithTimeout(ctx, schedulerPatience)
+		members, err := e.scheduler.Members(short)
+		cancel()
+		if err == nil {
+			return members.ClusterID, nil
+		}
+		if time.Since(said) >= waitingReminder {
+			said = time.Now()
+			e.log.Info("waiting for the scheduler", "err", err)
+		}
+		select {
+		case <-time.After(schedulerPause):
+		case <-ctx.Done():
+			return 0, err
+		}
+	}
+}
+
+// mayJoin refuses a store that the cluster knows already, although its directory is new: it has lost its data, and with it
+// its votes and what it promised to keep.
+func (e *enlistment) mayJoin(ctx context.Context, clusterID uint64) error {
+	id := e.dir.Identity().StoreID
+	info, err := e.scheduler.Store(ctx, id)
+	switch {
+	case errors.Is(err, client.ErrNotBootstrapped), errors.Is(err, client.ErrUnknownStore):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("store %d is a member of cluster %d already (at %s), but this data directory is new: start it with the "+
+		"directory it had; a store that has lost its data can't come back under its id", id, clusterID, info.Store.Address)
+}
+
+// sameBeginning refuses a cluster that was begun with another list of stores.
+func (e *enlistment) sameBeginning(ctx context.Context) error {
+	bootstrapped, err := e.scheduler.IsBootstrapped(ctx)
+	if err != nil || !bootstrapped {
+		return err
+	}
+	first := e.peers.firstRegion()
+	info, found, err := e.scheduler.RegionByID(ctx, first.ID)
+	if err != nil {
+		return err
+	}
+	mine, _ := first.PeerOn(e.dir.Identity().StoreID)
+	if peer, ok := info.Region.PeerOn(mine.StoreID); found && ok && peer == mine &&
+		(info.Region.Epoch != first.Epoch || len(info.Region.Peers) == len(first.Peers)) {
+		return nil
+	}
+	return fmt.Errorf("the scheduler's cluster was not begun by --peers %v: give all its stores the same list, or an empty "+
+		"cluster a scheduler of its own", e.peers)
+}
+
+// announce tells the scheduler of the store, and of the first region if nobody has yet.
+func (e *enlistment) announce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, joinLimit)
+	defer cancel()
+	members, err := e.scheduler.Members(ctx)
+	if err != nil {
+		return err
+	}
+	if err := e.sameCluster(members.ClusterID); err != nil {
+		return err
+	}
+	first := e.peers.firstRegion()
+	created, err := e.scheduler.Bootstrap(ctx, e.store(), first)
+	if err != nil || created {
+		return err
+	}
+	return e.scheduler.PutStore(ctx, e.store())
+}
+
+func (e *enlistment) store() client.Store {
+	return client.Store{ID: e.ids.StoreID, Address: e.storeAddr, StatusAddress: e.statusAddr, Version: "replicated"}
+}
+
+// reporter repeats what the scheduler should know of a store.
+type reporter struct {
+	*enlistment
+	store     *replicated.Store
+	used      func() (uint64, error) // bytes that the data takes
+	announced bool
+
+	stream *client.Heartbeats
+	sent   map[uint64]told // region -> what was last reported of it
+	whole  time.Time       // when the store itself was last reported
+	silent bool            // the last report failed, and the log says so
+}
+
+// told is what the scheduler was told of a region.
+type told struct {
+	term  uint64
+	epoch region.Epoch
+	at    time.Time
+}
+
+// report tells the scheduler what changes as soon as it does, and everything now and then, until ctx ends.
+func (r *reporter) report(ctx context.Context) {
+	r.stream, r.sent = r.scheduler.Heartbeats(r.log), map[uint64]told{}
+	defer r.stream.Close()
+	ticker := time.NewTicker(reportInterval / 10)
+	defer ticker.Stop()
+	for {
+		changed := r.store.Changed()
+		if err := r.reportOnce(ctx); err != nil && ctx.Err() == nil {
+			if !r.silent {
+				r.log.Warn("the scheduler does not take reports, they will be repeated", "err", err)
+			}
+			r.silent = true
+			changed = nil // the ticker sets the pace
+		} else {
+			r.silent = false
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		case <-ticker.C:
+		}
+	}
+}
+
+func (r *reporter) reportOnce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, schedulerPatience)
+	defer cancel()
+	if !r.announced {
+		if err := r.announce(ctx); err != nil {
+			return err
+		}
+		r.announced = true
+	}
+	views := r.store.Views()
+	if now := time.Now(); now.Sub(r.whole) >= reportInterval {
+		if err := r.reportStore(ctx, len(views)); err != nil {
+			return err
+		}
+		r.whole = now
+	}
+	for i := range views {
+		if err := r.reportRegion(ctx, &views[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reporter) reportStore(ctx context.Context, regions int) error {
+	used, err := r.used()
+	if err != nil {
+		return err
+	}
+	capacity, available := diskSpace(r.dir.Engine())
+	return r.scheduler.StoreHeartbeat(ctx, client.StoreStats{
+		StoreID: r.ids.StoreID, RegionCount: uint32(regions), Capacity: capacity, Available: available, UsedSize: used,
+	})
+}
+
+// reportRegion reports a region that this store leads, if there is news of it or the last report is old.
+func (r *reporter) reportRegion(ctx context.Context, v *replica.View) error {
+	if !v.Leads() {
+		delete(r.sent, v.Region.ID)
+		return nil
+	}
+	news := told{term: v.Term, epoch: v.Region.Epoch, at: time.Now()}
+	old := r.sent[v.Region.ID]
+	if old.term == news.term && old.epoch == news.epoch && news.at.Sub(old.at) < reportInterval {
+		return nil
+	}
+	used, err := r.used()
+	if err != nil {
+		return err
+	}
+	err = r.stream.Send(ctx, client.RegionHeartbeat{Region: v.Region, Leader: v.Peer, Term: v.Term, ApproximateSize: used})
+	if err == nil {
+		r.sent[v.Region.ID] = news
+	}
+	return err
+}
