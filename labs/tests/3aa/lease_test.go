@@ -61,8 +61,7 @@ func TestNoLeaseWhileLeadershipMoves(t *testing.T) {
 }
 
 // TimeoutNow may arrive late, after the leader gave up. Then the target wins while others still hear from the leader:
-// its
-// lease would promise what nobody keeps.
+// its lease would promise what nobody keeps.
 func TestLeaseStaysGivenUpAfterTimeoutNow(t *testing.T) {
 	d, p := leaseDesk(t)
 	term := p.Term()
@@ -84,6 +83,23 @@ func TestLeaseStaysGivenUpAfterTimeoutNow(t *testing.T) {
 	d.Node(3).Hear(late[0])
 	d.Run()
 	d.Check(!p.InLease(), "the old leader, which may be deposed by now, trusts no lease", "InLease is true")
+}
+
+// The same when another wish came in between: the first target was told all the same.
+func TestLeaseStaysGivenUpWhateverIsWishedNext(t *testing.T) {
+	d, p := leaseDesk(t)
+	d.Isolate(2)
+	p.Proposes("x")
+	d.Tick(1)
+	d.Check(p.InLease(), "a lease, granted by node 3", "InLease is false")
+	d.Lost = func(m raft.Message) bool { return m.Type == raft.MsgTimeoutNow }
+	transfer(p, 3)
+	d.Run()
+	transfer(p, 2) // which lacks an entry, and is told nothing
+	d.Tick(12)
+	d.Check(p.Role() == raft.StateLeader && !p.InLease() && !readsAlone(p, 1),
+		"a leader without a lease: node 3 was told to campaign, and may lead by now", "it is a %v, InLease is %v", p.Role(),
+		p.InLease())
 }
 
 // A lease is the term's: the next leader has one of its own.
