@@ -58,9 +58,9 @@ func NewInstaller(file io.Reader, h Head, data engine.Snapshot, records *engine.
 // is begun anew with a new Installer and a new data: the outcome is the same, whatever was written before. If the records are
 // found after a crash, it has come to its end, and must not be begun anew: they would be a lie while it lasts.
 //
-// Other errors: ErrCorrupt, ErrNewer, ErrOutOfOrder, ErrOutside, ErrTooLarge if the spool is not what was received, ErrForeign if
-// it is of another head; those of file and data. The Installer is of no more use then, and the region is neither old nor new:
-// it must not be served.
+// Other errors: ErrCorrupt, ErrNewer, ErrOutOfOrder, ErrOutside, ErrTooLarge if the spool is not what was received, ErrForeign
+// if it is of another head; those of file and data. The Installer is of no more use then, and the region is neither old nor
+// new: it must not be served.
 func (in *Installer) Next() (*engine.Batch, error) {
 	if in.done {
 		return nil, io.EOF

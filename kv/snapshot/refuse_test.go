@@ -99,7 +99,8 @@ func TestAChunkBehindTheEndDoesNoHarm(t *testing.T) {
 		_, err := r.Accept(c)
 		must(t, err)
 	}
-	for _, c := range [][]byte{chunks[1], chunks[len(chunks)-1], craft(kindPairs, uint32(len(chunks)), pairsBody(engine.Write, "k7", "x"))} {
+	next := craft(kindPairs, uint32(len(chunks)), pairsBody(engine.Write, "k7", "x"))
+	for _, c := range []Chunk{chunks[1], chunks[len(chunks)-1], next} {
 		if complete, err := r.Accept(c); complete || !errors.Is(err, ErrOutOfOrder) {
 			t.Errorf("complete %v, error %v, want ErrOutOfOrder", complete, err)
 		}

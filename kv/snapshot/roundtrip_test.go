@@ -81,8 +81,8 @@ func TestTheStreamIsTheStateOfTheEngineSnapshot(t *testing.T) {
 	}
 }
 
-// TestChunksAreFullAndBounded: no chunk is larger than asked for unless it has a single pair, and none could have taken the first pair
-// of the next.
+// TestChunksAreFullAndBounded: no chunk is larger than asked for unless it has a single pair, and none could have taken the
+// first pair of the next.
 func TestChunksAreFullAndBounded(t *testing.T) {
 	rng := random(3)
 	var b engine.Batch
