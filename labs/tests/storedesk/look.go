@@ -40,7 +40,7 @@ func (s *Store) Entries(regionID ...uint64) []raft.Entry {
 // OnDisk is what a store would find that was started on what is written by now, synced or not: it looks past the cache.
 func (s *Store) OnDisk(regionID ...uint64) (raftlog.State, []raft.Entry) {
 	s.D.T.Helper()
-	log, err := raftlog.Open(readOnly{s.logEngine}, raftlog.Options{})
+	log, err := raftlog.Open(readOnly{s.Under}, raftlog.Options{})
 	s.D.Must(fmt.Sprintf("opening store %d's log once more", s.ID), err)
 	state, _, err := log.State(first(regionID))
 	s.D.Must(fmt.Sprintf("reading the state of store %d's log", s.ID), err)

@@ -157,13 +157,13 @@ func (d *Desk) sayTick(stores []*Store) {
 func (d *Desk) Elect(id uint64) *Store {
 	d.T.Helper()
 	s, mark := d.Store(id), len(d.Done)
-	s.coreChance.keep = quarter
+	s.chance.keep = quarter
 	for alone := 2 * s.electionTicks(); alone > 0 && !s.leadsAll(); alone-- {
 		d.Tick(1, s)
 	}
 	for range 20 * s.electionTicks() {
 		if s.leadsAll() {
-			s.coreChance.keep = KeepAll
+			s.chance.keep = KeepAll
 			d.Done = d.Done[:mark]
 			d.Say("store %d is elected, in term %d, and has applied up to %s", id, s.View().Term, showPosition(s.Applied()))
 			return s

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"tinykv/kv/engine"
-	"tinykv/kv/engine/mem"
 	"tinykv/kv/raftlog"
 	"tinykv/kv/replica"
 	"tinykv/kv/snapshot"
@@ -23,14 +22,15 @@ type Store struct {
 	D  *Desk
 	ID uint64
 
-	LogDisk, DataDisk *mem.Disk
+	LogDisk, DataDisk *Disk
 	Spool             *snapshot.Memory // received snapshots
 
 	// What follows is of one life.
 
 	Core    *store.Store   // nil: it is down
-	Log     raftlog.Log    // the raft log of all regions
-	Data    engine.Engine  // their data
+	Log     raftlog.Log    // the raft log of all regions,
+	Under   *Engine        // and the engine that it lies in
+	Data    *Engine        // their data
 	Effects []store.Effect // of the present turn: those that are not yet carried out
 	Views   map[uint64]replica.View
 	Jobs    []*Job // in the background, in the order in which they began
@@ -41,22 +41,18 @@ type Store struct {
 	// HoldJobs says which of its background jobs wait until the test calls Job.Step; nil: none. It is asked when one begins.
 	HoldJobs func(e store.Effect) bool
 
-	inbox     []store.Event
-	clock     time.Duration
-	lives     uint64
-	turning   bool
-	logEngine engine.Engine
-
-	logChance, dataChance, coreChance *chance
-	config                            store.Config
+	inbox   []store.Event
+	clock   time.Duration
+	lives   uint64
+	turning bool
+	chance  *chance // of elections
+	config  store.Config
 }
 
 func newStore(d *Desk, id uint64) *Store {
-	s := &Store{D: d, ID: id, logChance: newChance(id, 1), dataChance: newChance(id, 2), coreChance: newChance(id, 4)}
-	s.coreChance.keep = KeepAll
-	s.LogDisk = mem.NewDisk(rand.New(s.logChance), mem.Options{})
-	s.DataDisk = mem.NewDisk(rand.New(s.dataChance), mem.Options{})
-	s.Spool = snapshot.NewMemory(rand.New(newChance(id, 3)))
+	s := &Store{D: d, ID: id, LogDisk: NewDisk(2 * id), DataDisk: NewDisk(2*id + 1), chance: newChance(id, 1)}
+	s.Spool = snapshot.NewMemory(rand.New(newChance(id, 2)))
+	s.chance.keep = KeepAll
 	return s
 }
 
@@ -76,8 +72,8 @@ func (s *Store) TryStart() error {
 	if err := s.open(); err != nil {
 		s.D.Say("store %d does not start: %v", s.ID, err)
 		s.Core = nil
-		s.LogDisk.Crash()
-		s.DataDisk.Crash()
+		s.LogDisk.Crash(KeepAll)
+		s.DataDisk.Crash(KeepAll)
 		return err
 	}
 	s.D.Say("store %d starts: %s", s.ID, s.describeDisks())
@@ -86,13 +82,13 @@ func (s *Store) TryStart() error {
 
 // open opens the disks and the store on them. What it finds on a disk it makes durable first, as package store wants it.
 func (s *Store) open() (err error) {
-	if s.logEngine, err = mem.Open(s.LogDisk); err != nil {
+	if s.Under, err = s.LogDisk.Mount(); err != nil {
 		return err
 	}
-	if s.Data, err = mem.Open(s.DataDisk); err != nil {
+	if s.Data, err = s.DataDisk.Mount(); err != nil {
 		return err
 	}
-	if s.Log, err = raftlog.Open(s.logEngine, raftlog.Options{CacheBytes: s.D.options.CacheBytes}); err != nil {
+	if s.Log, err = raftlog.Open(s.Under, raftlog.Options{CacheBytes: s.D.options.CacheBytes}); err != nil {
 		return err
 	}
 	if err = s.Data.Write(new(engine.Batch), engine.Synced); err != nil {
@@ -107,7 +103,7 @@ func (s *Store) open() (err error) {
 		}
 	}
 	cfg := store.Config{ClusterID: ClusterID, StoreID: s.ID, Log: s.Log, Data: s.Data, TickInterval: TickInterval,
-		Rand: rand.New(s.coreChance)}
+		Rand: rand.New(s.chance)}
 	if s.D.options.Config != nil {
 		s.D.options.Config(&cfg)
 	}
@@ -141,10 +137,9 @@ func (s *Store) Crash(keep Keep) {
 		return
 	}
 	s.D.Say("store %d crashes, and %s", s.ID, keep)
-	s.logChance.keep, s.dataChance.keep = keep, keep
 	s.Core, s.inbox, s.Effects, s.Jobs, s.turning = nil, nil, nil, nil, false
-	s.LogDisk.Crash()
-	s.DataDisk.Crash()
+	s.LogDisk.Crash(keep)
+	s.DataDisk.Crash(keep)
 	s.Spool.Crash()
 }
 
@@ -244,44 +239,4 @@ func (s *Store) Clock() time.Duration { return s.clock }
 // Name is the kind of an effect: "WriteLog".
 func (s *Store) Name(e store.Effect) string {
 	return strings.TrimPrefix(fmt.Sprintf("%T", e), "store.")
-}
-
-// Keep says what a crash leaves of what was written and not synced.
-type Keep uint8
-
-const (
-	// LoseUnsynced : nothing of it. The power failed.
-	LoseUnsynced Keep = iota
-	// KeepAll : all of it. The process was killed, the machine goes on.
-	KeepAll
-	// KeepSome : a part of it, drawn from the store's own source; the last record may be torn.
-	KeepSome
-)
-
-func (k Keep) String() string {
-	return [...]string{"loses what was not synced", "loses nothing that was written", "may lose what was not synced"}[k]
-}
-
-// quarter lets a store draw short timeouts. All others draw the longest: so who campaigns is not left to chance.
-const quarter Keep = 3
-
-// chance is a source of randomness that turns into what Keep wants.
-type chance struct {
-	*rand.PCG
-	keep Keep
-}
-
-func newChance(id, what uint64) *chance { return &chance{PCG: rand.NewPCG(id, what), keep: KeepSome} }
-
-// Uint64 returns a number that rand.IntN takes for the least, for the greatest, for one in between, or for any.
-func (c *chance) Uint64() uint64 {
-	switch c.keep {
-	case LoseUnsynced:
-		return 1 << 32
-	case KeepAll:
-		return 1<<64 - 1
-	case quarter:
-		return 1<<62 + 1<<30
-	}
-	return c.PCG.Uint64()
 }
