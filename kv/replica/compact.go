@@ -102,23 +102,26 @@ func (r *Replica) lagsTooFar(entries uint64) bool {
 		float64(r.compact.bytes)*float64(entries)/float64(kept) > float64(r.cfg.Limits.MaxLagBytes)
 }
 
-// WantsDurable reports whether the log could be cut further if the data store were synced, and the applied index that
-// would be durable then.
+// WantsDurable reports whether the log could be cut further if the data store were synced: more is allowed than is durable.
+// (All that is allowed is applied, because what allows it is an entry after it.) It also returns the applied index, which
+// will be durable after a sync that follows this turn's writes.
 func (r *Replica) WantsDurable() (applied uint64, wants bool) {
-	return r.applied.Index, !r.installing() && min(r.compact.target, r.applied.Index) > r.compact.durable
+	return r.applied.Index, r.compact.target > r.compact.durable
 }
 
-// DataDurable says that everything applied up to an index is durable in the data store.
+// DataDurable says that everything applied up to an index is durable in the data store. What it was told before stays true.
 func (r *Replica) DataDurable(applied uint64) {
 	r.compact.durable = max(r.compact.durable, applied)
 }
 
-// truncateLog cuts the log as far as that is both allowed and safe. The cut itself need not be synced: a log that is longer
-// than it had to be does no harm.
+// truncateLog cuts the log (Batch.Compact) as far as that is both allowed and durable, if that is further than it was cut
+// before; the position needs the term of that entry, too. The estimate of what is kept shrinks with the number of entries.
+// Not while a snapshot is being installed, which cuts the log by itself. The cut need not be synced: a log that is longer than
+// it had to be does no harm. An error is the log's.
 func (r *Replica) truncateLog(w *Work) error {
 	c := &r.compact
 	upTo := min(c.target, c.durable)
-	if upTo <= c.kept.Index || r.installing() {
+	if r.installing() || upTo <= c.kept.Index {
 		return nil
 	}
 	term, err := r.node.TermOf(upTo)

@@ -55,7 +55,7 @@ func (r *Replica) appliedOrInstalling() uint64 {
 // refuses it (BadMessage).
 func (r *Replica) ReceiveSnapshot(head *snapshot.Head, spool string) error {
 	switch {
-	case head.To.ID != r.peer.ID:
+	case head.To.ID != r.peer.ID || r.removed != nil:
 		return refuse(StalePeer, fmt.Errorf("it is for peer %v, this is peer %v", head.To, r.peer))
 	case r.installing():
 		return refuse(Installing, nil)

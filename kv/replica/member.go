@@ -118,7 +118,7 @@ func (a *application) confChange(e *raft.Entry) (result, err error) {
 	}
 	a.region, a.conf = next, conf
 	a.noteRemoval()
-	a.putRecord(a.into(0))
+	PutRecord(a.into(0), &Record{Peer: a.peer, Region: a.region, ConfState: a.conf})
 	return nil, nil
 }
 
@@ -131,11 +131,6 @@ func changedPeers(peers []region.Peer, kind raft.ConfChangeType, peer region.Pee
 	return append(rest, peer)
 }
 
-// putRecord adds this peer's record, as it is now, to a batch.
-func (r *Replica) putRecord(b *engine.Batch) {
-	PutRecord(b, &Record{Peer: r.peer, Region: r.region, ConfState: r.conf, Tombstone: r.removed != nil})
-}
-
 // removal is the end of a peer that was removed from its region. It serves nothing any more, but goes on as a member of
 // the raft group for a while: if it led, the others may need its vote to elect somebody else (dissertation §4.2.2).
 type removal struct {
@@ -144,9 +139,8 @@ type removal struct {
 
 // noteRemoval notes whether this peer is a member still.
 func (r *Replica) noteRemoval() {
-	if r.removed == nil && !slices.Contains(r.region.Peers, r.peer) {
+	if r.removed == nil && r.Initialized() && !slices.Contains(r.region.Peers, r.peer) {
 		r.removed = &removal{}
-		r.node.TellCommit()
 	}
 }
 
@@ -181,8 +175,8 @@ func (r *Replica) Removed() bool { return r.removed != nil }
 // errRemoved answers those who wait for a peer that was removed.
 var errRemoved = errors.New("the peer was removed from its region")
 
-// Bury adds to w what ends this peer: its data is deleted, and everybody who waits is answered. Its record, a tombstone,
-// stays. When that is durable in the data store, and not before, the log of the region may be removed: until then, a crash
+// Bury adds to w what ends this peer: its data is deleted, its record becomes a tombstone, and everybody who waits is
+// answered. When that is durable in the data store, and not before, the log of the region may be removed: until then, a crash
 // may bring the peer back as it was.
 func (r *Replica) Bury(w *Work) {
 	r.Abandon(errRemoved.Error(), w)
@@ -194,7 +188,7 @@ func (r *Replica) Bury(w *Work) {
 		}
 	}
 	batch.Delete(engine.Meta, appliedKey(r.id))
-	r.putRecord(batch)
+	PutRecord(batch, &Record{Peer: r.peer, Region: r.region, ConfState: r.conf, Tombstone: true})
 	r.Revoke(w)
 	w.Views = append(w.Views, View{Region: r.region, Peer: r.peer, Gone: true})
 }

@@ -110,6 +110,7 @@ func (r *Replica) start(state raftlog.State) error {
 		return fmt.Errorf("region %d: %w", r.id, err)
 	}
 	r.node = node
+	r.noteRemoval()
 	node.PauseApply(r.installing())
 	return nil
 }

@@ -504,6 +504,7 @@ func TestMessagesThatNoCorrectPeerSendsChangeNothing(t *testing.T) {
 		{"answer of a stranger", stranger, raft.Message{Type: raft.MsgAppResp}, nil, UnknownSender},
 		{"snapshot as a message", second, raft.Message{Type: raft.MsgSnap, Term: 90, Snapshot: new(raft.Snapshot)}, nil, BadMessage},
 		{"forwarded proposal", second, raft.Message{Type: raft.MsgProp, Entries: []raft.Entry{{}}}, nil, BadMessage},
+		{"forwarded wish to lead", second, raft.Message{Type: raft.MsgTransferLeader, Context: second.ID}, nil, BadMessage},
 		{"absurd term", second, raft.Message{Type: raft.MsgApp, Term: 1 << 40, Index: 5, LogTerm: 5}, nil, BadMessage},
 		{"acknowledgement of the future", second, raft.Message{Type: raft.MsgAppResp, Index: 1 << 40}, nil, BadMessage},
 		{"second leader of the term", second, raft.Message{Type: raft.MsgHeartbeat}, nil, BadMessage},
@@ -514,7 +515,7 @@ func TestMessagesThatNoCorrectPeerSendsChangeNothing(t *testing.T) {
 				Changes: []raft.ConfChangeSingle{{Type: raft.ConfChangeAddNode, NodeID: 5}}}.Encode()}}}, nil, BadEntry},
 	} {
 		m := p.from(c.from, c.m)
-		if c.m.Type == raft.MsgProp {
+		if c.m.Type == raft.MsgProp || c.m.Type == raft.MsgTransferLeader {
 			m.Raft.Term = 0
 		}
 		if c.change != nil {

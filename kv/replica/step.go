@@ -22,8 +22,7 @@ func (r *Replica) Step(m *Message) error {
 }
 
 // admitMessage refuses, in this order: what is for another peer than this one (StalePeer); what disagrees about who it
-// is from or to (BadMessage); a snapshot that did not come as a stream, and proposals, which stay where they were made
-// (BadMessage); what comes from a peer that is no member, by its own, older picture of the region (StaleEpoch); entries
+// is from or to (BadMessage); what replicas do not send (isSent; BadMessage); what comes from a peer that is no member, by its own, older picture of the region (StaleEpoch); entries
 // that no replica could apply (checkEntries); and an append that begins before the first entry of every log, to a peer
 // that has no state to apply it to (Uninitialized).
 func (r *Replica) admitMessage(m *Message) error {
@@ -32,7 +31,7 @@ func (r *Replica) admitMessage(m *Message) error {
 		return refuse(StalePeer, fmt.Errorf("it is for peer %v, this is peer %v", m.To, r.peer))
 	case m.Raft.From != m.From.ID || m.Raft.To != m.To.ID || m.RegionID != r.id:
 		return refuse(BadMessage, errors.New("envelope and content disagree"))
-	case m.Raft.Type == raft.MsgSnap || m.Raft.Type == raft.MsgProp:
+	case !isSent(m.Raft.Type):
 		return refuse(BadMessage, fmt.Errorf("%v is not sent as a message", m.Raft.Type))
 	case m.Epoch.ConfVer < r.region.Epoch.ConfVer && !slices.Contains(r.region.Peers, m.From):
 		return refuse(StaleEpoch, fmt.Errorf("peer %v is no member since epoch %v", m.From, r.region.Epoch))
@@ -42,6 +41,16 @@ func (r *Replica) admitMessage(m *Message) error {
 		return refuse(Uninitialized, nil)
 	}
 	return checkEntries(m.Raft.Entries)
+}
+
+// isSent tells whether replicas send messages of a type: not snapshots, which are streams, and not what a follower would
+// forward to its leader, for requests are answered with the leader's name instead.
+func isSent(t raft.MessageType) bool {
+	switch t {
+	case raft.MsgSnap, raft.MsgProp, raft.MsgReadIndex, raft.MsgReadIndexResp, raft.MsgTransferLeader:
+		return false
+	}
+	return true
 }
 
 // checkEntries looks at what a leader wants appended: each command must be whole, so that nothing is acknowledged that
