@@ -5,6 +5,7 @@ package soak
 import (
 	"cmp"
 	"context"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -90,6 +91,7 @@ func Run(ctx context.Context, opts Options) Result {
 		})
 	}
 	workers.Wait()
+	r.tellSuspects()
 	r.result.Interrupted = ctx.Err() != nil
 	r.result.Took = time.Since(r.began)
 	return r.result
@@ -110,14 +112,16 @@ type run struct {
 // progress is one test.
 type progress struct {
 	test    course.Test
-	next    uint64          // the first seed that was never handed out
-	end     uint64          // the seed after the last; 0 if there is no end
-	back    []Span          // to be played before that
-	handed  uint64          // seeds handed out: who has fewest comes next
-	rate    float64         // seeds a second; 0 while it is not known
-	failed  map[uint64]bool // the seeds
-	playing int             // spans
+	next    uint64  // the first seed that was never handed out
+	end     uint64  // the seed after the last; 0 if there is no end
+	back    []Span  // to be played before that
+	handed  uint64  // seeds handed out: who has fewest comes next
+	rate    float64 // seeds a second; 0 while it is not known
+	playing int     // spans
 	givenUp bool
+
+	failures int
+	suspects map[uint64]grade.TestResult // of seeds that failed among others and are yet to be told
 }
 
 func newRun(opts Options) *run {
@@ -126,7 +130,7 @@ func newRun(opts Options) *run {
 	r.opts.MaxFailures = cmp.Or(opts.MaxFailures, defaultMaxFailures)
 	r.opts.First = cmp.Or(opts.First, 1)
 	for _, t := range opts.Tests {
-		p := &progress{test: t, next: r.opts.First, failed: map[uint64]bool{}}
+		p := &progress{test: t, next: r.opts.First, suspects: map[uint64]grade.TestResult{}}
 		if opts.Seeds > 0 {
 			p.end = p.next + opts.Seeds
 		}
@@ -207,6 +211,9 @@ func (r *run) played(span Span, result grade.TestResult, took time.Duration) {
 	}
 	switch result.Outcome {
 	case grade.Passed:
+		if r.passedWithSuspects(p, span) {
+			break
+		}
 		p.rate = float64(span.Seeds) / took.Seconds()
 		r.result.Done += span.Seeds
 	case grade.NotWritten, grade.NotBuilt, grade.NeverBegan:
@@ -225,30 +232,65 @@ func (r *run) played(span Span, result grade.TestResult, took time.Duration) {
 func (r *run) failed(p *progress, span Span, result grade.TestResult) {
 	seeds := seedsOf(result, span)
 	switch {
-	case len(seeds) > 0:
-		for _, seed := range seeds {
-			if !p.failed[seed] {
-				p.failed[seed] = true
-				r.fail(p, Failure{Test: p.test, Seed: seed, Result: result})
-			}
+	case len(seeds) > 0 && span.Seeds > 1:
+		// Several of the test's worlds may have failed, each with a seed of its own. The first is played alone, so that
+		// what is kept is about it; what follows is played again.
+		good := seeds[0] - span.First
+		r.result.Done += good
+		if good+1 < span.Seeds {
+			p.back = append(p.back, Span{First: seeds[0] + 1, Seeds: span.Seeds - good - 1})
 		}
-		// Another of the test's worlds may have played on: what follows the first failure is played again.
-		through := seeds[0] - span.First + 1
-		r.result.Done += through
-		if through < span.Seeds {
-			p.back = append(p.back, Span{First: seeds[0] + 1, Seeds: span.Seeds - through})
+		p.back = append(p.back, Span{First: seeds[0], Seeds: 1})
+		for _, seed := range seeds {
+			p.suspects[seed] = result
 		}
 	case span.Seeds > 1:
 		half := span.Seeds / 2
 		p.back = append(p.back,
 			Span{First: span.First + half, Seeds: span.Seeds - half}, Span{First: span.First, Seeds: half})
 	default:
-		p.failed[span.First] = true
-		r.result.Done++
-		r.fail(p, Failure{Test: p.test, Seed: span.First, Result: result})
+		r.failedWith(p, span.First, result)
 	}
-	if len(p.failed) >= r.opts.MaxFailures && (p.hasWork() || p.playing > 0) {
+}
+
+// failedWith takes in the failure of one seed.
+func (r *run) failedWith(p *progress, seed uint64, result grade.TestResult) {
+	delete(p.suspects, seed)
+	p.failures++
+	r.result.Done++
+	r.fail(p, Failure{Test: p.test, Seed: seed, Result: result})
+	if p.failures >= r.opts.MaxFailures && (p.hasWork() || p.playing > 0) {
 		p.giveUp(&r.result)
+	}
+}
+
+// passedWithSuspects takes in a span that passed with seeds that failed before: they are not the same run twice, which is
+// worth to be told all the more.
+func (r *run) passedWithSuspects(p *progress, span Span) bool {
+	var again []uint64
+	for seed := range p.suspects {
+		if seed >= span.First && seed-span.First < span.Seeds {
+			again = append(again, seed)
+		}
+	}
+	slices.Sort(again)
+	for _, seed := range again {
+		r.failedWith(p, seed, p.suspects[seed])
+	}
+	if len(again) > 0 {
+		r.result.Done += span.Seeds - uint64(len(again))
+	}
+	return len(again) > 0
+}
+
+// tellSuspects tells of failures that were not played again alone, because the soak ended before.
+func (r *run) tellSuspects() {
+	for _, p := range r.tests {
+		for _, seed := range slices.Sorted(maps.Keys(p.suspects)) {
+			if !p.givenUp {
+				r.failedWith(p, seed, p.suspects[seed])
+			}
+		}
 	}
 }
 

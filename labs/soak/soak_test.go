@@ -157,3 +157,39 @@ func TestItEndsAtItsTimeOrWhenInterrupted(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatIsToldIsAboutItsSeed has a test with two worlds: each ends at a failure of its own, and both are named.
+func TestWhatIsToldIsAboutItsSeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		once := map[uint64]bool{} // fails among others and not alone
+		play := func(_ context.Context, span Span) grade.TestResult {
+			time.Sleep(time.Duration(span.Seeds) * 10 * time.Millisecond)
+			result := grade.TestResult{Outcome: grade.Passed}
+			for _, bad := range []uint64{30, 25, 70} {
+				if bad < span.First || bad >= span.First+span.Seeds || bad == 70 && once[bad] {
+					continue
+				}
+				once[bad] = true
+				result.Outcome = grade.Failed
+				result.Message += fmt.Sprintf("seed %d is bad;", bad)
+				result.TestReplays = append(result.TestReplays, fmt.Sprintf("go test -seed=%d", bad))
+			}
+			return result
+		}
+		told := map[uint64]string{}
+		o := Options{Tests: two[:1], Seeds: 100, Jobs: 1, Play: play, Failed: func(f Failure) { told[f.Seed] = f.Result.Message }}
+		result := Run(t.Context(), o)
+		all := "seed 30 is bad;seed 25 is bad;seed 70 is bad;"
+		want := map[uint64]string{25: "seed 25 is bad;", 30: "seed 30 is bad;", 70: all}
+		if !maps.Equal(told, want) || result.Failures != 3 || result.Done != 100 {
+			t.Errorf("told %v, want %v; the result is %+v", told, want, result)
+		}
+
+		clear(told)
+		o.Seeds, o.For = 0, 10*time.Millisecond // over when the first span is
+		o.First = 24
+		if result := Run(t.Context(), o); result.Failures != 2 || told[25] == "" || result.Good() {
+			t.Errorf("when time was over: told %v, %+v", told, result)
+		}
+	})
+}
