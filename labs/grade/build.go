@@ -187,9 +187,14 @@ func trimBuildMessage(text, root string) string {
 // testSources is what the grader reads in a directory of tests before it compiles them.
 type testSources struct {
 	pkg   string
+	files map[string]bool // names of the files
 	tests map[string]bool
 	// "file.go:12" of calls that only log, so that their output is not taken for the reason of a failure
 	logs map[string]bool
+}
+
+func newTestSources() *testSources {
+	return &testSources{files: map[string]bool{}, tests: map[string]bool{}, logs: map[string]bool{}}
 }
 
 // readTestSources parses the test files of a directory, as the overlay has them. It refuses a TestMain: the guard is
@@ -212,7 +217,7 @@ func readTestSources(root, dir string, changes overlay.Files) (*testSources, err
 			files[name] = content
 		}
 	}
-	s := &testSources{tests: map[string]bool{}, logs: map[string]bool{}}
+	s := newTestSources()
 	for _, name := range files.Paths() {
 		if files.Has(name) {
 			if err := s.add(path.Join(dir, name), files[name]); err != nil {
@@ -238,6 +243,7 @@ func (s *testSources) add(name string, content []byte) error {
 		return err
 	}
 	s.pkg = file.Name.Name
+	s.files[path.Base(name)] = true
 	for _, decl := range file.Decls {
 		f, ok := decl.(*ast.FuncDecl)
 		if !ok || f.Recv != nil {
@@ -319,12 +325,14 @@ func sumFile(path string) (sum [sha256.Size]byte, err error) {
 type place struct {
 	module  string // the module's path, with which file names in stack traces begin
 	testDir string
+	files   map[string]bool // the names of the test files
 	logs    map[string]bool
 	holes   map[string]string // by the text of their panic, the file
 }
 
 func newPlace(opts Options, stage course.Stage, sources *testSources) place {
-	p := place{module: modulePath(opts.Root), testDir: stage.TestDir, logs: sources.logs, holes: map[string]string{}}
+	p := place{module: modulePath(opts.Root), testDir: stage.TestDir, files: sources.files, logs: sources.logs,
+		holes: map[string]string{}}
 	for _, s := range slices.Concat(course.Stages(), opts.Stages) {
 		files := map[string]string{}
 		for _, h := range s.Holes {

@@ -218,7 +218,8 @@ func reasonSuffix(e execution) string {
 }
 
 // pickReason finds the first thing that a failed test or subtest said that was more than a log line, and counts the
-// failed subtests beside it.
+// failed subtests beside it. What is said in the stage's own files comes before what others say, a simulator's log of
+// how far it came.
 func pickReason(e execution, p place) (reason *block, others int) {
 	subtests := 0
 	for _, name := range e.failed {
@@ -226,11 +227,11 @@ func pickReason(e execution, p place) (reason *block, others int) {
 			subtests++
 		}
 	}
+	ofFailed := func(b block) bool { return slices.Contains(e.failed, b.test) && p.mayBeReason(b) }
 	for _, accept := range []func(block) bool{
-		func(b block) bool {
-			return slices.Contains(e.failed, b.test) && !p.logs[b.at] && !replayLine.MatchString(b.text)
-		},
-		func(b block) bool { return !p.logs[b.at] && !replayLine.MatchString(b.text) },
+		func(b block) bool { return ofFailed(b) && p.files[fileOf(b)] },
+		ofFailed,
+		p.mayBeReason,
 		func(b block) bool { return true },
 	} {
 		if i := slices.IndexFunc(e.blocks, accept); i >= 0 {
@@ -238,6 +239,18 @@ func pickReason(e execution, p place) (reason *block, others int) {
 		}
 	}
 	return nil, 0
+}
+
+// mayBeReason tells whether a test may have said it about a failure: it is no call that only logs, and more than the
+// command that plays a seed again.
+func (p place) mayBeReason(b block) bool {
+	return !p.logs[b.at] && (!replayLine.MatchString(b.text) || strings.Contains(b.text, "\n"))
+}
+
+// fileOf is the file in which the text was said, or the helper was called that said it.
+func fileOf(b block) string {
+	file, _, _ := strings.Cut(b.at, ":")
+	return file
 }
 
 func hasFailedChild(failed []string, name string) bool {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-var testPlace = place{module: "tinykv", testDir: "labs/tests/1a",
+var testPlace = place{module: "tinykv", testDir: "labs/tests/1a", files: map[string]bool{"x_test.go": true},
 	holes: map[string]string{"1a: Open": "kv/engine/badger/open.go"}}
 
 const raceText = `==================
@@ -74,6 +74,20 @@ func TestRecordedEndings(t *testing.T) {
 		},
 		"proof of failure with a forged exit status": {
 			execution{transcript: transcript{proved: true, proofCode: 1, passes: 1}}, Failed, "it failed and gave no reason",
+		},
+		"a failure of several lines that ends with its replay, after a log of a simulator": {
+			execution{transcript: transcript{test: "TestX", proved: true, proofCode: 1, fails: 1, failed: []string{"TestX"},
+				blocks: []block{
+					{"TestX", "play.go:30", "TestX: 5 seeds, 300 events"},
+					{"TestX", "x_test.go:11", "replay: go run ./labs test 1a --run TestX --seed 2"},
+					{"TestX", "x_test.go:11", "two leaders\n    replay:   go run ./labs test 1a --run TestX --seed 3"},
+				}}, exit: 1},
+			Failed, "two leaders\n    replay:   go run ./labs test 1a --run TestX --seed 3\nat labs/tests/1a/x_test.go:11",
+		},
+		"a failure that only a helper elsewhere tells": {
+			execution{transcript: transcript{test: "TestX", proved: true, proofCode: 1, fails: 1, failed: []string{"TestX"},
+				blocks: []block{{"TestX", "desk.go:30", "the desk is on fire"}}}, exit: 1},
+			Failed, "the desk is on fire\nat labs/tests/1a/desk.go:30",
 		},
 		"interrupted": {execution{cancelled: true, transcript: transcript{proved: true, passes: 1}}, NotRun, "interrupted"},
 	} {

@@ -127,7 +127,7 @@ func checkPackFiles(files overlay.Files, tests []packTest) error {
 		if !isTestFile(path.Base(p)) {
 			continue
 		}
-		s := testSources{tests: map[string]bool{}, logs: map[string]bool{}}
+		s := newTestSources()
 		if err := s.add(p, files[p]); err != nil {
 			return err
 		}
