@@ -331,16 +331,22 @@ func (p *process) look(a *attempt) {
 	p.c.send(a, p.serve(snap, a))
 }
 
-// serve reads what was asked for out of one state.
+// serve reads what was asked for out of one state. A disk that rots fails the read, and the store at the next occasion.
 func (p *process) serve(snap engine.Snapshot, a *attempt) reply {
 	var r reply
 	for _, key := range a.call.keys {
-		n := p.get(snap, key, 0)
-		if key == p.c.keyspace.pair() {
-			if second := p.get(snap, key, 1); second != n {
+		n, err := p.get(snap, key, 0)
+		if key == p.c.keyspace.pair() && err == nil {
+			var second uint32
+			if second, err = p.get(snap, key, 1); second != n && err == nil {
 				p.c.fail("atomic-batch", "store %d: the two keys of the pair are always written together, and hold %s and %s",
 					p.id, valueName(n), valueName(second))
 			}
+		}
+		if err != nil {
+			p.c.saw("corrupt value found")
+			p.trouble = err
+			return reply{lost: true}
 		}
 		r.values = append(r.values, n)
 	}
@@ -351,12 +357,14 @@ func (p *process) serve(snap engine.Snapshot, a *attempt) reply {
 }
 
 // get reads one place of a key.
-func (p *process) get(snap engine.Snapshot, key, place int) uint32 {
+func (p *process) get(snap engine.Snapshot, key, place int) (uint32, error) {
 	at := p.c.keyspace.places(key)[place]
 	b, err := snap.Get(at.cf, at.key)
 	switch {
 	case errors.Is(err, engine.ErrNotFound):
-		return 0
+		return 0, nil
+	case err != nil && p.rotten:
+		return 0, err
 	case err != nil:
 		p.c.fail("disk", "store %d: %v", p.id, err)
 	}
@@ -364,5 +372,5 @@ func (p *process) get(snap engine.Snapshot, key, place int) uint32 {
 	if !ok {
 		p.c.fail("disk", "store %d has %q under %s, which nobody put", p.id, b, at.key)
 	}
-	return n
+	return n, nil
 }

@@ -36,10 +36,11 @@ type Cluster struct {
 	ledger   ledger
 
 	faults   bool
-	manual   bool   // a desk says who starts
-	calm     bool   // faults are over
-	ending   bool   // clients begin no more calls
-	atCalm   Counts // what clients had got by then
+	manual   bool                      // a desk says who starts
+	replace  func(*process, core) core // by a wrong one, to see that it is found; nil: by none
+	calm     bool                      // faults are over
+	ending   bool                      // clients begin no more calls
+	atCalm   Counts                    // what clients had got by then
 	nextPeer uint64
 
 	recorder
@@ -93,7 +94,10 @@ func (c *Cluster) draw(what uint64, place ...uint64) uint64 {
 // Run plays one seed.
 func Run(seed uint64, opts Options) Result {
 	opts.Record = opts.Record || opts.Trace // the story tells of decisions too
-	c := newCluster(seed, opts)
+	return newCluster(seed, opts).run()
+}
+
+func (c *Cluster) run() Result {
 	return c.guard(func() {
 		for _, p := range c.processes {
 			c.do(Decision{Verb: VerbStart, Store: p.id})

@@ -43,6 +43,7 @@
 //	data-removed          a store without a peer has no data
 //	snapshot              a good snapshot is accepted and installed, a damaged one refused
 //	snapshots-closed      no state of the engine is held for ever
+//	ticks                 a store that was called wants to be called again later
 //	address               messages go to stores that there are
 //	restart               a store whose disks are sound starts
 //	liveness              a healed quorum makes progress within a bounded number of ticks

@@ -127,8 +127,15 @@ func (p *process) open() (core, error) {
 		p.founded = true
 	}
 	seed := p.c.draw(drawCore, p.id, uint64(p.life))
-	return store.Open(store.Config{ClusterID: clusterID, StoreID: p.id, Log: p.raftLog, Data: p.engine,
+	opened, err := store.Open(store.Config{ClusterID: clusterID, StoreID: p.id, Log: p.raftLog, Data: p.engine,
 		Rand: rand.New(rand.NewPCG(seed, p.id)), TickInterval: tick, Raft: p.c.opts.Raft, Limits: p.c.limits})
+	if err != nil {
+		return nil, err
+	}
+	if p.c.replace != nil {
+		return p.c.replace(p, opened), nil
+	}
+	return opened, nil
 }
 
 // refused is a store that does not start. There must be a reason.
@@ -195,6 +202,9 @@ func (p *process) turn() {
 		p.inbox = p.inbox[:0]
 		p.effects, p.next = p.core.Turn(now), 0
 		if len(p.effects) == 0 {
+			if next := p.core.NextTick(); next <= now {
+				p.c.fail("ticks", "store %d was called at %v, and wants to be called at %v", p.id, now, next)
+			}
 			p.wake()
 			return
 		}
