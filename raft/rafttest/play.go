@@ -88,8 +88,12 @@ func PlaySeeds(t testing.TB, s Simulation) {
 			t.Errorf("%s: %d seeds, and this never happened: %s", s.title(t), count, what)
 		}
 	}
-	t.Logf("%s: %d seeds, %d events, %.0f a second, saw %v", s.title(t), count, events,
-		float64(events)/time.Since(begin).Seconds(), seen)
+	s.logPlayed(t, count, events, time.Since(begin), seen)
+}
+
+// logPlayed tells how far it came. It is no helper: the log stands under this file's name, and a failure under the test's.
+func (s *Simulation) logPlayed(t testing.TB, seeds uint64, events int, took time.Duration, seen map[string]int) {
+	t.Logf("%s: %d seeds, %d events, %.0f a second, saw %v", s.title(t), seeds, events, float64(events)/took.Seconds(), seen)
 }
 
 func (s *Simulation) defaultSeeds() uint64 {
