@@ -246,7 +246,7 @@ func (s *soakScreen) text(r soak.Result) string {
 
 func (s *soakScreen) failure(f soak.Failure, file string) {
 	head, _, _ := strings.Cut(f.Result.Message, "\n")
-	s.line("✗ %s%s: %s", f.Test.Name, seedSuffix(f), head)
+	s.line("%s", report.Cut(fmt.Sprintf("✗ %s%s: %s", f.Test.Name, seedSuffix(f), head), report.Columns(s.w)))
 	if file != "" {
 		s.line("    go run ./labs replay %s", file)
 	}

@@ -149,7 +149,7 @@ func cutTitles(rows [][]string, columns int) {
 	}
 	room = max(room, leastTitle)
 	for _, row := range rows {
-		row[1] = cut(row[1], room)
+		row[1] = Cut(row[1], room)
 	}
 }
 

@@ -299,5 +299,5 @@ func shortHoles(t grade.TestResult, columns int) string {
 			return text
 		}
 	}
-	return cut("needs "+missing, max(columns, leastTitle))
+	return Cut("needs "+missing, max(columns, leastTitle))
 }

@@ -76,8 +76,8 @@ func Note(w io.Writer, text string) error {
 	return err
 }
 
-// cut shortens a text to so many columns.
-func cut(text string, columns int) string {
+// Cut shortens a text to so many columns.
+func Cut(text string, columns int) string {
 	if runes := []rune(text); len(runes) > columns {
 		return strings.TrimRight(string(runes[:max(columns-1, 0)]), " ,:") + "…"
 	}
