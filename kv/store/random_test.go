@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"tinykv/kv/engine"
+	"tinykv/kv/region"
 	"tinykv/kv/replica"
 	"tinykv/kv/store"
 	"tinykv/raft"
@@ -27,7 +28,9 @@ type chaos struct {
 	leases   int
 	quiet    bool
 	installs uint64
+	changes  int
 	apart    uint64 // a store that is cut off; 0: none
+	peerID   uint64 // the last that was given to a new peer
 }
 
 type version struct{ key, n int }
@@ -54,13 +57,15 @@ func TestNothingIsLostAndNothingIsStaleUnderChaos(t *testing.T) {
 }
 
 func playChaos(t *testing.T, seed uint64) *chaos {
-	c := &chaos{rnd: rand.New(rand.NewPCG(seed, 4)), writing: map[uint64]version{}, reading: map[uint64]version{}}
+	c := &chaos{rnd: rand.New(rand.NewPCG(seed, 4)), writing: map[uint64]version{}, reading: map[uint64]version{},
+		peerID: 100}
 	c.world = newWorld(t, 3, smallLogs, func(cfg *store.Config) {
 		cfg.Rand = rand.New(rand.NewPCG(c.rnd.Uint64(), 5))
 		if seed%2 == 0 {
 			cfg.Raft.ReadMode = raft.ReadLease
 		}
 	})
+	c.addNode(4).open()
 	c.cut = func(m *replica.Message) bool {
 		if m.From.StoreID == c.apart || m.To.StoreID == c.apart {
 			return true
@@ -108,11 +113,12 @@ func (c *chaos) round() {
 		n.holdSyncs = true
 	case k == 28:
 		n.ask(func(id uint64) store.Event {
-			to := peerOn(c.nodes[c.rnd.IntN(3)].id)
-			return store.TransferLeader{ID: id, RequestContext: n.context(), To: to.ID}
+			return store.TransferLeader{ID: id, RequestContext: n.context(), To: c.peerOf(n, c.rnd.IntN(4)).ID}
 		})
 	case k == 29:
 		n.crash()
+	case k == 32:
+		c.changePeer(n)
 	case k == 31:
 		c.apart = uint64(c.rnd.IntN(2*len(c.nodes)) + 1)
 	case k == 30:
@@ -129,6 +135,29 @@ func (c *chaos) round() {
 		}
 	}
 	c.collect()
+}
+
+// peerOf is the region's peer on a store as n knows it.
+func (c *chaos) peerOf(n *node, store int) region.Peer {
+	p, _ := n.views[regionID].Region.PeerOn(uint64(store) + 1)
+	return p
+}
+
+// changePeer removes the peer of a store at random, or gives it one.
+func (c *chaos) changePeer(n *node) {
+	on := c.rnd.IntN(4)
+	p, kind := c.peerOf(n, on), raft.ConfChangeRemoveNode
+	switch {
+	case p.ID != 0 && len(n.views[regionID].Region.Peers) < 3:
+		return
+	case p.ID == 0:
+		c.peerID++
+		p, kind = region.Peer{ID: c.peerID, StoreID: uint64(on) + 1}, raft.ConfChangeAddNode
+	}
+	n.ask(func(id uint64) store.Event {
+		return store.ChangePeer{ID: id, RequestContext: n.context(), Type: kind, Peer: p}
+	})
+	c.changes++
 }
 
 func (c *chaos) mayDeliver() {
@@ -219,6 +248,9 @@ func (c *chaos) calm() {
 	}
 	want := leader.contents()
 	for _, n := range c.nodes {
+		if _, member := leader.views[regionID].Region.PeerOn(n.id); !member {
+			continue
+		}
 		if got := n.contents(); got != want {
 			c.t.Errorf("store %d differs from the leader:\n%s\n%s", n.id, got, want)
 		}
