@@ -48,9 +48,9 @@ func (r *Replica) notLeader() error {
 }
 
 // checkBatch decides whether every replica could apply the batch: its size, its keys and values are what all engines
-// take (Batch.Check, with room for the records that are written with it), it touches no column family but those of users
-// (ErrUnknownCF), and no key is outside of the region (KeyNotInRegionError). It is asked when a write is proposed and
-// again when it is applied, and gives the same answer on all replicas.
+// take (Batch.Check, with room for the records that are written with it), it touches no column family but those of
+// users (ErrUnknownCF), and no key is outside of the region (KeyNotInRegionError). It is asked when a write is
+// proposed and again when it is applied, and gives the same answer on all replicas.
 func checkBatch(batch *engine.Batch, reg *region.Region) error {
 	if batch.Size() > engine.MaxBatchSize-recordRoomBytes {
 		return fmt.Errorf("%w: batch of %d bytes, the limit is %d", engine.ErrTooLarge, batch.Size(),

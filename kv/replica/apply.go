@@ -19,12 +19,16 @@ type application struct {
 	batch *engine.Batch // holds what was applied and is not yet complete; nil: nothing
 }
 
-// apply applies committed entries, in order, to the data store: their operations and the position up to which they are
-// applied are one batch (R4), so that each is applied exactly once, whatever a crash leaves. Entries that do not fit into
-// one batch go into several, each complete in itself.
+// apply applies committed entries, in order, to the data store: their operations and the position up to which they
+// are applied are one batch (R4), so that each is applied exactly once, whatever a crash leaves. Entries that do not
+// fit into one batch go into several, each complete in itself.
 //
-// Each entry decides the fate of the writes that wait (pendingWrites.applied). An error means that an entry can't be
-// applied, which never happens to an entry that a correct leader proposed: ErrCorrupt.
+// For each entry: it is applied (entry); then it is the applied position; then the fate of the writes that wait is
+// decided by it and its result (pendingWrites.applied). At the end the last batch is completed, also if no entry had
+// an operation: how far is applied is worth knowing. Done will tell raft (taken.applied). Without entries nothing
+// happens.
+//
+// An error means that an entry can't be applied, which never happens to one that a correct leader proposed: ErrCorrupt.
 func (r *Replica) apply(entries []raft.Entry, w *Work) error {
 	if len(entries) == 0 {
 		return nil
@@ -44,7 +48,10 @@ func (r *Replica) apply(entries []raft.Entry, w *Work) error {
 	return nil
 }
 
-// entry applies one entry. The result is for whoever proposed it; it is the same on all replicas.
+// entry applies one entry: a change of the members (confChange), nothing (an entry without data opens a term, Raft
+// §8), a command.Write (write), or a command.CompactLog, which only allows something (compaction.allow). The result
+// is for whoever proposed it, and the same on all replicas. It is ErrCorrupt, and no result, if the entry is not the
+// one after the applied position, or its command does not decode.
 func (a *application) entry(e *raft.Entry) (result, err error) {
 	switch {
 	case e.Index != a.applied.Index+1:
@@ -67,9 +74,10 @@ func (a *application) entry(e *raft.Entry) (result, err error) {
 	return nil, nil
 }
 
-// write applies a write, unless the region is not any more what its proposer took it for (R1): it was proposed at another
-// Version (EpochNotMatchError), or does not fit (checkBatch). Then nothing is changed, on any replica. ConfVer may differ:
-// who holds the region does not matter to what is in it.
+// write applies a write, unless the region is not any more what its proposer took it for (R1): it was proposed at
+// another Version (EpochNotMatchError with the region as it is), or does not fit (checkBatch). Then nothing is
+// changed, on any replica, and that is the result. ConfVer may differ: who holds the region does not matter to what
+// is in it. The batch is taken over as it is (engine.Batch.Append), without a copy of keys and values.
 func (a *application) write(c *command.Write) error {
 	if c.Epoch.Version != a.region.Epoch.Version {
 		return &region.EpochNotMatchError{Current: []region.Region{a.region}}
@@ -81,8 +89,9 @@ func (a *application) write(c *command.Write) error {
 	return nil
 }
 
-// into returns the batch to which operations of the given size are to be added. If it is another than before, the one
-// before is complete: it holds all up to the applied position.
+// into returns the batch of the turn to which operations of the given size are to be added (dataBatches.room). If
+// that is another than the one before, nothing more comes into that one, and it is completed: it holds all up to the
+// applied position, which is that of the entry before.
 func (a *application) into(size int) *engine.Batch {
 	b := a.w.Data.room(size)
 	if a.batch != nil && a.batch != b {

@@ -5,9 +5,9 @@
 //	replica   has the data store synced: durable = applied   (SyncData, DataSynced)
 //	          cuts the log at min(target, durable)
 //
-// The log is the redo log of the data store, whose writes are not synced one by one. So an entry may go only when what it
-// did is durable there (R6): otherwise a crash would take the data back to before the entry, and nothing could bring it
-// forth again.
+// The log is the redo log of the data store, whose writes are not synced one by one. So an entry may go only when
+// what it did is durable there (R6): otherwise a crash would take the data back to before the entry, and nothing
+// could bring it forth again.
 
 package replica
 
@@ -47,8 +47,10 @@ func (c *compaction) allow(p raftlog.Position, own uint64) {
 	}
 }
 
-// tickCompaction proposes to compact the log if this peer leads and that is worth it, and the last such proposal is applied.
-// If raft drops the proposal, a later tick tries again.
+// tickCompaction proposes a command.CompactLog if this peer leads, the log is tooLong, and compactUpTo finds
+// something that can go. The command has the term of the entry at that index, too. Then it waits until this proposal
+// is applied (proposed, its index) before it makes another. Not while a snapshot is being installed. If raft drops
+// the proposal, or the log can't tell the term, nothing is lost: a later tick tries again.
 func (r *Replica) tickCompaction() {
 	if !r.node.IsLeader() || r.installing() || r.compact.proposed > 0 || !r.tooLong() {
 		return
@@ -67,16 +69,17 @@ func (r *Replica) tickCompaction() {
 	}
 }
 
-// tooLong tells whether the applied part of the log exceeds what is kept for followers that were away for a short time.
+// tooLong tells whether the log exceeds what is kept for followers that were away for a short time: its applied part by
+// CompactEntries, or all of it by CompactBytes.
 func (r *Replica) tooLong() bool {
 	limits := &r.cfg.Limits
 	return r.applied.Index-r.compact.kept.Index > limits.CompactEntries || r.compact.bytes > limits.CompactBytes
 }
 
-// compactUpTo is the index up to which the leader's log is not needed: applied here, and either in the log of every other
-// member or in the snapshot that is on its way to it. A member that lags further behind than the limits allow, in entries
-// or in bytes, is passed over: it will need a snapshot. If what would be gained is less than an eighth of the log, it is
-// left as it is (0): each compaction is an entry of its own.
+// compactUpTo is the index up to which the leader's log is not needed: applied here, and either in the log of every
+// other member (Match of its progress) or in the snapshot that is on its way to it (Snapshot). A member that lags too
+// far behind the end of the log (lagsTooFar) is passed over: it will need a snapshot, whoever waits for it. It is 0
+// if nothing could go, or less than an eighth of the entries that are kept: each compaction is an entry of its own.
 func (r *Replica) compactUpTo() uint64 {
 	status := r.node.Status()
 	last := status.LastIndex
@@ -94,30 +97,31 @@ func (r *Replica) compactUpTo() uint64 {
 	return upTo
 }
 
-// lagsTooFar tells whether a member that lacks so many entries of the end of the log must not hold up compaction. The bytes
-// are estimated by the average entry.
+// lagsTooFar tells whether a member that lacks so many entries of the end of the log must not hold up compaction. The
+// bytes are estimated by the average entry.
 func (r *Replica) lagsTooFar(entries uint64) bool {
 	kept := max(1, r.node.LastIndex()-r.compact.kept.Index)
 	return entries > r.cfg.Limits.MaxLagEntries ||
 		float64(r.compact.bytes)*float64(entries)/float64(kept) > float64(r.cfg.Limits.MaxLagBytes)
 }
 
-// WantsDurable reports whether the log could be cut further if the data store were synced: more is allowed than is durable.
-// (All that is allowed is applied, because what allows it is an entry after it.) It also returns the applied index, which
-// will be durable after a sync that follows this turn's writes.
+// WantsDurable reports whether the log could be cut further if the data store were synced: more is allowed than is
+// durable. (All that is allowed is applied, because what allows it is an entry after it.) It also returns the applied
+// index, which will be durable after a sync that follows this turn's writes.
 func (r *Replica) WantsDurable() (applied uint64, wants bool) {
 	return r.applied.Index, r.compact.target > r.compact.durable
 }
 
-// DataDurable says that everything applied up to an index is durable in the data store. What it was told before stays true.
+// DataDurable says that everything applied up to an index is durable in the data store. What it was told before stays
+// true.
 func (r *Replica) DataDurable(applied uint64) {
 	r.compact.durable = max(r.compact.durable, applied)
 }
 
-// truncateLog cuts the log (Batch.Compact) as far as that is both allowed and durable, if that is further than it was cut
-// before; the position needs the term of that entry, too. The estimate of what is kept shrinks with the number of entries.
-// Not while a snapshot is being installed, which cuts the log by itself. The cut need not be synced: a log that is longer than
-// it had to be does no harm. An error is the log's.
+// truncateLog cuts the log (Batch.Compact) as far as that is both allowed and durable, if that is further than it was
+// cut before; the position needs the term of that entry, too. The estimate of what is kept shrinks with the number of
+// entries. Not while a snapshot is being installed, which cuts the log by itself. The cut need not be synced: a log
+// that is longer than it had to be does no harm. An error is the log's.
 func (r *Replica) truncateLog(w *Work) error {
 	c := &r.compact
 	upTo := min(c.target, c.durable)

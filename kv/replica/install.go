@@ -9,8 +9,9 @@
 //	   │         and serves nothing
 //	installed  the data is durable, and the applied position with it: the log's note is cleared, the spool discarded
 //
-// The position in the data store decides whether a snapshot is installed, for it is part of the last batch that installs
-// it. So the note in the log may be cleared without a sync: a restart finds the position, and clears it again.
+// The position in the data store decides whether a snapshot is installed, for it is part of the last batch that
+// installs it. So the note in the log may be cleared without a sync: a restart finds the position, and clears it
+// again.
 
 package replica
 
@@ -50,9 +51,9 @@ func (r *Replica) appliedOrInstalling() uint64 {
 // replica's, and ends in Work.Installs or Work.Discards. A RefusedError has no effect, and the spool is the caller's to
 // discard. Any other error is the log's.
 //
-// It is refused if it is for another peer (StalePeer), while another snapshot is being installed (Installing), if it is of
-// an older epoch than the region has here (StaleEpoch), if it contradicts itself (checkHead; BadSnapshot), or if raft
-// refuses it (BadMessage).
+// It is refused if it is for another peer (StalePeer), while another snapshot is being installed (Installing), if it
+// is of an older epoch than the region has here (StaleEpoch), if it contradicts itself (checkHead; BadSnapshot), or
+// if raft refuses it (BadMessage).
 func (r *Replica) ReceiveSnapshot(head *snapshot.Head, spool string) error {
 	switch {
 	case head.To.ID != r.peer.ID || r.removed != nil:
@@ -109,10 +110,15 @@ func checkHead(head *snapshot.Head) error {
 	return nil
 }
 
-// acceptSnapshot judges what was received, now that raft has said which snapshot it took, if any (nil: none). The others
-// are discarded. Accepting is one atomic write with this turn's hard state: the log is dropped, and remembers what is to
-// be installed in its place. From here on the region is the snapshot's, and nothing is applied (raft.PauseApply) until the
-// data is. Writes that wait learn their fate as far as it can be known (pendingWrites.covered).
+// acceptSnapshot judges what was received in this turn, now that raft has said which snapshot it took, if any (nil:
+// none); its Data is the name of the spool. The others are discarded (Work.Discards). Accepting is part of the turn's
+// one write to the log, with raft's hard state, which follows: the log, which knows the region by then (logCreated),
+// is dropped, and remembers what is to be installed in its place (Batch.Install with the spool and the encoded head).
+// From here on
+//
+//   - writes that wait learn their fate as far as it can be known (pendingWrites.covered);
+//   - the region is the snapshot's (adopt);
+//   - nothing is applied (raft.PauseApply) until the data is installed, which is asked for at once (beginInstall).
 func (r *Replica) acceptSnapshot(taken *raft.Snapshot, w *Work) error {
 	received := r.install.received
 	r.install.received = nil
@@ -145,7 +151,9 @@ func (r *Replica) adopt(in *Install) {
 	r.compact = compaction{kept: head.Position, durable: head.Position.Index}
 }
 
-// beginInstall asks for the installation of the snapshot that was accepted, in this life or before.
+// beginInstall asks for the installation of the snapshot that was accepted, in this life or before, if that is still
+// to be done (begin), and counts it (begun): what readers took from the data store before is no state any more. The
+// records that make it complete, this peer's and the applied position, go with it.
 func (r *Replica) beginInstall(w *Work) {
 	if !r.install.begin {
 		return
@@ -159,8 +167,9 @@ func (r *Replica) beginInstall(w *Work) {
 	w.Installs = append(w.Installs, in)
 }
 
-// Installed says that the snapshot in a spool is installed, and durable in the data store. It reports whether this peer
-// waited for that. What is committed after it is applied from now on.
+// Installed says that the snapshot in a spool is installed, and durable in the data store. It reports whether this
+// peer waited for that; if not, nothing changes. The snapshot's position is applied now, and what is committed after
+// it will be (raft.PauseApply). The next turn clears the note in the log (finished).
 func (r *Replica) Installed(spool string) bool {
 	in := r.install.current
 	if in == nil || in.Spool != spool {

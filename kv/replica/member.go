@@ -1,5 +1,5 @@
-// Members come and go: a change of the configuration is an entry of the log, and the region's peers and epoch change where
-// it is applied, on every replica at the same place.
+// Members come and go: a change of the configuration is an entry of the log, and the region's peers and epoch change
+// where it is applied, on every replica at the same place.
 
 package replica
 
@@ -33,7 +33,8 @@ func decodeMemberChange(b []byte) (memberChange, error) {
 	return c, d.err()
 }
 
-// decodeConfChange reads an entry of type EntryConfChange: raft's part, and ours, which is zero if raft's names no member.
+// decodeConfChange reads an entry of type EntryConfChange: raft's part, and ours, which is zero if raft's names no
+// member.
 func decodeConfChange(data []byte) (raft.ConfChange, memberChange, error) {
 	cc, err := raft.DecodeConfChange(data)
 	switch {
@@ -49,10 +50,10 @@ func decodeConfChange(data []byte) (raft.ConfChange, memberChange, error) {
 	return cc, change, err
 }
 
-// ChangePeer asks for a change of one member; id gets its answer in the Work of a later turn, when it is applied here. An
-// error is the answer: nothing was or will be done. Refused are what Propose refuses, and changes that can't be
-// (raft.ErrBadConfChange): of a peer that is no member, or of a store that has one already; and of the leader, which hands
-// leadership over first, because those it leaves behind might not know that it may leave.
+// ChangePeer asks for a change of one member; id gets its answer in the Work of a later turn, when it is applied
+// here. An error is the answer: nothing was or will be done. Refused are what Propose refuses, and changes that can't
+// be (raft.ErrBadConfChange): of a peer that is no member, or of a store that has one already; and of the leader,
+// which hands leadership over first, because those it leaves behind might not know that it may leave.
 func (r *Replica) ChangePeer(id uint64, rc *RequestContext, kind raft.ConfChangeType, peer region.Peer) error {
 	if err := r.check(rc); err != nil {
 		return err
@@ -96,9 +97,9 @@ func (r *Replica) TransferLeader(rc *RequestContext, to uint64) error {
 }
 
 // confChange applies a configuration change, unless the members are not any more those that its proposer saw
-// (EpochNotMatchError), or raft finds it impossible: then nothing changes, here as on every replica. The peers, the epoch,
-// whose ConfVer grows by one, and the configuration are recorded in the batch that holds the applied position. A change
-// without a member is raft's own: it leaves a joint configuration, and the region stays as it is.
+// (EpochNotMatchError), or raft finds it impossible: then nothing changes, here as on every replica. The peers, the
+// epoch, whose ConfVer grows by one, and the configuration are recorded in the batch that holds the applied position.
+// A change without a member is raft's own: it leaves a joint configuration, and the region stays as it is.
 func (a *application) confChange(e *raft.Entry) (result, err error) {
 	cc, change, err := decodeConfChange(e.Data)
 	if err != nil {
@@ -176,8 +177,8 @@ func (r *Replica) Removed() bool { return r.removed != nil }
 var errRemoved = errors.New("the peer was removed from its region")
 
 // Bury adds to w what ends this peer: its data is deleted, its record becomes a tombstone, and everybody who waits is
-// answered. When that is durable in the data store, and not before, the log of the region may be removed: until then, a crash
-// may bring the peer back as it was.
+// answered. When that is durable in the data store, and not before, the log of the region may be removed: until then,
+// a crash may bring the peer back as it was.
 func (r *Replica) Bury(w *Work) {
 	r.Abandon(errRemoved.Error(), w)
 	r.dropSpools(w)

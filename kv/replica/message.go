@@ -20,8 +20,8 @@ type Message struct {
 	Raft     raft.Message // From and To are the peers' ids
 }
 
-// maxStrangers bounds how many peers outside of the region are remembered. A follower may lag behind by a few changes of
-// the members, never by many: a leader waits for each.
+// maxStrangers bounds how many peers outside of the region are remembered. A follower may lag behind by a few changes
+// of the members, never by many: a leader waits for each.
 const maxStrangers = 8
 
 // addressBook knows on which store a peer is. Raft speaks of ids only.

@@ -7,8 +7,9 @@ import (
 	"tinykv/kv/region"
 )
 
-// pendingWrite is a proposal whose caller waits. It was made by this peer as the leader of term, and is known everywhere
-// by its index and term: an entry with these two, wherever it is applied, is this proposal (Log Matching, Raft §5.3).
+// pendingWrite is a proposal whose caller waits. It was made by this peer as the leader of term, and is known
+// everywhere by its index and term: an entry with these two, wherever it is applied, is this proposal (Log Matching,
+// Raft §5.3).
 type pendingWrite struct {
 	id        uint64
 	index     uint64
@@ -16,9 +17,9 @@ type pendingWrite struct {
 	cancelled bool // its caller does not wait any more, and is told at the next occasion
 }
 
-// pendingWrites are the proposals that wait for their fate, in the order in which they were made. So their terms never
-// fall, and within a term their indexes rise. An index may occur twice: what an earlier term put there may be overwritten
-// by a later one, or may not: nobody knows until an entry at that place is applied.
+// pendingWrites are the proposals that wait for their fate, in the order in which they were made. So their terms
+// never fall, and within a term their indexes rise. An index may occur twice: what an earlier term put there may be
+// overwritten by a later one, or may not: nobody knows until an entry at that place is applied.
 type pendingWrites struct {
 	queue     []pendingWrite
 	cancelled int // how many of them are; those that were answered meanwhile may be counted, too
@@ -26,6 +27,7 @@ type pendingWrites struct {
 
 func (q *pendingWrites) len() int { return len(q.queue) }
 
+// add takes a proposal that was made just now.
 func (q *pendingWrites) add(p pendingWrite) { q.queue = append(q.queue, p) }
 
 // applied tells the fate of proposals, now that the entry (index, term) is applied with the result err. It returns the
@@ -51,7 +53,8 @@ func (q *pendingWrites) applied(index, term uint64, err error, w *Work) {
 
 // covered tells the fate of proposals, now that a snapshot takes the place of the log up to a position. What may be
 // within the snapshot may have taken effect, or may have been overwritten: it shows only the result
-// (UndeterminedError). Those after it, of an earlier term than its last entry's, are lost (as in applied). The others wait.
+// (UndeterminedError). Those after it, of an earlier term than its last entry's, are lost (as in applied). The others
+// wait.
 func (q *pendingWrites) covered(upTo raftlog.Position, w *Work) {
 	kept := q.queue[:0]
 	for _, p := range q.queue {

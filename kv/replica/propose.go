@@ -35,6 +35,7 @@ func (r *Replica) Propose(id uint64, rc *RequestContext, term uint64, batch *eng
 	return false, r.propose(id, r.node.Propose(data))
 }
 
+// admitWrite decides whether a write may be proposed, by the list of Propose.
 func (r *Replica) admitWrite(rc *RequestContext, term uint64, batch *engine.Batch) error {
 	if err := r.check(rc); err != nil {
 		return err
@@ -68,9 +69,9 @@ func (r *Replica) propose(id uint64, err error) error {
 	return nil
 }
 
-// Cancel says that the caller of a request does not wait any more. A read that waits is forgotten: answered is true, and
-// the answer is ErrCancelled. A write that waits is noted (pendingWrites.dismiss), and answered by the Work of this or a
-// later turn.
+// Cancel says that the caller of a request does not wait any more. A read that waits is forgotten: answered is true,
+// and the answer is ErrCancelled. A write that waits is noted (pendingWrites.dismiss), and answered by the Work of
+// this or a later turn.
 func (r *Replica) Cancel(id uint64) (answered bool) {
 	return !r.writes.cancel(id) && r.reads.cancel(id)
 }

@@ -1,5 +1,5 @@
-// Linearizable reads without a log entry (Raft dissertation §6.4): an index that the leader knows to be committed when the
-// read came, a quorum that still follows it, and a state that has applied so much.
+// Linearizable reads without a log entry (Raft dissertation §6.4): an index that the leader knows to be committed
+// when the read came, a quorum that still follows it, and a state that has applied so much.
 
 package replica
 
@@ -28,8 +28,8 @@ type pendingReads struct {
 	count     int    // of all reads that wait
 }
 
-// Read asks to read the newest state; id gets its answer in the Work of a later turn. An error is the answer: the picture
-// of the region is wrong (check), this peer does not lead, or too many wait.
+// Read asks to read the newest state; id gets its answer in the Work of a later turn. An error is the answer: the
+// picture of the region is wrong (check), this peer does not lead, or too many wait.
 func (r *Replica) Read(id uint64, rc *RequestContext) error {
 	if err := r.check(rc); err != nil {
 		return err
@@ -45,8 +45,11 @@ func (r *Replica) Read(id uint64, rc *RequestContext) error {
 	return nil
 }
 
-// askReads asks raft for an index for all reads that came since the last turn. It must not be asked before they came:
-// what was acknowledged in between would be missed. If raft does not take the question, followLeadership answers them.
+// askReads asks raft for one index (raft.ReadIndex) for all reads that came since the last turn; none came: it asks
+// nothing. They are a batch with a number of its own, by which raft will answer, and go from collected to asked. It
+// must not be asked before they came: what was acknowledged in between would be missed. If raft does not take the
+// question, they stay where they are: this peer does not lead any more, and the next turn says so to them
+// (followLeadership).
 func (r *Replica) askReads() {
 	q := &r.reads
 	if len(q.collected) == 0 {
@@ -60,7 +63,8 @@ func (r *Replica) askReads() {
 	q.collected = nil
 }
 
-// confirmReads takes raft's answers. An answer to a question that nobody waits for any more means nothing.
+// confirmReads takes raft's answers: a batch that is answered has an index now, and goes from asked to confirmed. An
+// answer to a question that nobody waits for any more means nothing.
 func (r *Replica) confirmReads(states []raft.ReadState) {
 	q := &r.reads
 	for _, state := range states {
@@ -77,9 +81,10 @@ func (r *Replica) confirmReads(states []raft.ReadState) {
 	}
 }
 
-// answerReads answers the reads whose index is applied, with the term in which this peer leads. The data store will hold
-// it when the answer is carried out, because Answers come after Data. While a snapshot is being installed there is no
-// state to read.
+// answerReads answers the confirmed reads whose index is applied, with the term in which this peer leads (leadTerm),
+// in the order in which they were confirmed. The data store will hold what is applied when the answer is carried out,
+// because Answers come after Data. While a snapshot is being installed there is no state to read, and nothing is
+// answered.
 func (r *Replica) answerReads(w *Work) {
 	if r.installing() {
 		return
@@ -96,7 +101,8 @@ func (r *Replica) answerReads(w *Work) {
 	q.confirmed = slices.Delete(q.confirmed, 0, n)
 }
 
-// fail answers all reads that wait with an error.
+// fail answers all reads that wait, in whichever queue, with an error. Batches are numbered on from where they were:
+// raft may still answer an old one.
 func (q *pendingReads) fail(err error, w *Work) {
 	for _, list := range [][]readBatch{q.confirmed, q.asked, {{ids: q.collected}}} {
 		for _, batch := range list {

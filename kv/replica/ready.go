@@ -7,12 +7,12 @@ import "fmt"
 // HasReady reports whether raft has something to do that Ready would take.
 func (r *Replica) HasReady() bool { return r.node.HasReady() }
 
-// Ready adds to w what this peer has to do in this turn. Done must follow, when all of it is carried out, before Ready is
-// called again. An error is the log's or the data store's: the store can't go on, and w is worth nothing.
+// Ready adds to w what this peer has to do in this turn. Done must follow, when all of it is carried out, before
+// Ready is called again. An error is the log's or the data store's: the store can't go on, and w is worth nothing.
 //
-// The steps, in the order in which they depend on each other: who waits for this peer as a leader is told if it is none any
-// more; raft's Ready is persisted and its messages are addressed; what is committed is applied; reads whose index is applied
-// are answered; and what others may know is published.
+// The steps, in the order in which they depend on each other: who waits for this peer as a leader is told if it is
+// none any more; raft's Ready is persisted and its messages are addressed; what is committed is applied; reads whose
+// index is applied are answered; and what others may know is published.
 func (r *Replica) Ready(w *Work) error {
 	r.beginTurn(w)
 	if err := r.take(w); err != nil {
@@ -53,9 +53,9 @@ func (r *Replica) take(w *Work) error {
 }
 
 // Done says that the Work of the last Ready was carried out: the log is written as durable as it asked for, the data
-// store has what was applied. Raft is told, and draws its conclusions: HasReady may be true again. It is told of the Ready by
-// its number (Persisted), if there was one, and of the index up to which entries were applied (Applied), if any were: taken has
-// both. Each is told once: taken is empty afterwards.
+// store has what was applied. Raft is told, and draws its conclusions: HasReady may be true again. It is told of the
+// Ready by its number (Persisted), if there was one, and of the index up to which entries were applied (Applied), if
+// any were: taken has both. Each is told once: taken is empty afterwards.
 func (r *Replica) Done() {
 	if r.taken.number > 0 {
 		r.node.Persisted(r.taken.number)

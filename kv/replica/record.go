@@ -120,7 +120,8 @@ func (rec *Record) encode() []byte {
 		flags |= 2
 	}
 	b := []byte{recordVersion, flags}
-	b = appendNumbers(b, rec.Peer.ID, rec.Peer.StoreID, rec.Region.ID, rec.Region.Epoch.ConfVer, rec.Region.Epoch.Version)
+	epoch := rec.Region.Epoch
+	b = appendNumbers(b, rec.Peer.ID, rec.Peer.StoreID, rec.Region.ID, epoch.ConfVer, epoch.Version)
 	b = appendBytes(b, rec.Region.Range.Start)
 	b = appendBytes(b, rec.Region.Range.End)
 	b = appendNumbers(b, uint64(len(rec.Region.Peers)))
@@ -187,7 +188,7 @@ func unseal(b []byte) (*decoder, error) {
 		return &decoder{bad: true}, fmt.Errorf("%w: wrong checksum", ErrCorrupt)
 	}
 	if body[0] != recordVersion {
-		return &decoder{bad: true}, fmt.Errorf("%w: version %d, this program knows %d", ErrCorrupt, body[0], recordVersion)
+		return &decoder{bad: true}, fmt.Errorf("%w: version %d, not %d", ErrCorrupt, body[0], recordVersion)
 	}
 	return &decoder{rest: body[1:]}, nil
 }

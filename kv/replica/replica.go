@@ -31,7 +31,8 @@ type Replica struct {
 	book addressBook
 
 	// What is applied. It is ahead of the data store between Ready and Done, when the turn's writes are on their way.
-	// While a snapshot is being installed, region and conf are the snapshot's, and applied is where the data was before.
+	// While a snapshot is being installed, region and conf are the snapshot's, and applied is where the data was
+	// before.
 	region  region.Region
 	conf    raft.ConfState
 	applied raftlog.Position
@@ -66,8 +67,8 @@ func New(cfg *Config, regionID uint64, peer region.Peer) (*Replica, error) {
 }
 
 // Open brings a peer back that the store has a record of, from what the log and the data store hold. applied is the
-// position that was read together with rec. A snapshot that was accepted and not installed wins over both: Ready asks for
-// its installation, anew. Errors: ErrCorrupt, and what the log answers.
+// position that was read together with rec. A snapshot that was accepted and not installed wins over both: Ready asks
+// for its installation, anew. Errors: ErrCorrupt, and what the log answers.
 func Open(cfg *Config, rec Record, applied raftlog.Position) (*Replica, error) {
 	state, _, err := cfg.Log.State(rec.Region.ID)
 	if err != nil {
@@ -115,8 +116,8 @@ func (r *Replica) start(state raftlog.State) error {
 	return nil
 }
 
-// checkOpened compares the log with the data: entries that the data store lacks must be there to be applied again, and what
-// was applied must have been in the log.
+// checkOpened compares the log with the data: entries that the data store lacks must be there to be applied again,
+// and what was applied must have been in the log.
 func (r *Replica) checkOpened(state *raftlog.State) error {
 	older := ""
 	switch applied := r.appliedOrInstalling(); {
@@ -127,7 +128,7 @@ func (r *Replica) checkOpened(state *raftlog.State) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("%w: region %d: its log holds the entries after %d up to %d, but the data is applied up to %d: the %s "+
+	return fmt.Errorf("%w: region %d: its log holds the entries after %d up to %d, the data is applied up to %d: the %s "+
 		"directory is older than the other; remove both and let the store be rebuilt by its peers",
 		ErrCorrupt, r.id, state.Truncated.Index, state.Last.Index, r.appliedOrInstalling(), older)
 }

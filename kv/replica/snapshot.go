@@ -1,7 +1,7 @@
 // Sending snapshots: a state of the engine is held under a ticket until the stream that carries it ends.
 //
 //	raft: a follower's next entry is gone
-//	  ──► Storage.Snapshot: engine.Snapshot, a ticket; raft gets the position and the configuration, and the ticket as data
+//	  ──► Storage.Snapshot: engine.Snapshot, a ticket; raft gets position and configuration, and the ticket as data
 //	  ──► Ready: MsgSnap with the ticket ──► Work.Streams
 //	  ──► the driver streams it, and reports: SnapshotSent ──► raft goes on with that follower
 
@@ -55,8 +55,8 @@ func (t *Tickets) find(number uint64) *ticket {
 	return nil
 }
 
-// End takes a ticket back: its stream has ended. It returns the region and the peer it was for; false if there is no such
-// ticket.
+// End takes a ticket back: its stream has ended. It returns the region and the peer it was for; false if there is no
+// such ticket.
 func (t *Tickets) End(number uint64) (regionID, to uint64, ok bool) {
 	for i := range t.live {
 		if held := t.live[i]; held.number == number {
@@ -77,9 +77,10 @@ func (t *Tickets) Release() {
 	t.live = nil
 }
 
-// makeSnapshot is raft's Storage.Snapshot: a state of the data store, with the position and the configuration that are
-// read from that same state, so that they belong together whatever is being applied. There is none now
-// (raft.ErrSnapshotTemporarilyUnavailable) if all tickets are out, or if this peer has no whole state itself.
+// makeSnapshot is raft's Storage.Snapshot: a state of the data store, with the position and the configuration that
+// are read from that same state, so that they belong together whatever is being applied. There is none now
+// (raft.ErrSnapshotTemporarilyUnavailable) if all tickets are out, or if this peer has no whole state itself: it
+// waits for its first snapshot, or is installing one, or was removed. The state is closed again if it can't be read.
 func (r *Replica) makeSnapshot() (raft.Snapshot, error) {
 	tickets := r.cfg.Tickets
 	if len(tickets.live) >= tickets.limit || r.installing() || !r.Initialized() || r.removed != nil {
@@ -114,8 +115,10 @@ func readState(s engine.Snapshot, id uint64) (raftlog.Position, Record, error) {
 	return applied, rec, err
 }
 
-// stream turns raft's message into a stream of the snapshot that it bears the ticket of. If nobody knows where the peer is,
-// it has failed.
+// stream turns raft's message into a stream of the snapshot whose ticket it bears (Snapshot.Data, 8 bytes, big
+// endian). The ticket notes for which peer it is. The head says all that the message would have: from and to whom,
+// its term, position and configuration, and the region as it was recorded in that state. If nobody knows where the
+// peer is, it has failed, and raft is told.
 func (r *Replica) stream(m *raft.Message, to region.Peer, w *Work) {
 	t := r.cfg.Tickets.find(binary.BigEndian.Uint64(m.Snapshot.Data))
 	if t == nil {

@@ -11,8 +11,8 @@ import (
 	"tinykv/raft"
 )
 
-// Step takes a message of another peer of the region. It is addressed to this store. A RefusedError means that it had no
-// effect, and why. Any other error is the log's: the store can't go on.
+// Step takes a message of another peer of the region. It is addressed to this store. A RefusedError means that it had
+// no effect, and why. Any other error is the log's: the store can't go on.
 func (r *Replica) Step(m *Message) error {
 	if err := r.admitMessage(m); err != nil {
 		return err
@@ -21,10 +21,11 @@ func (r *Replica) Step(m *Message) error {
 	return r.refusal(r.node.Step(m.Raft))
 }
 
-// admitMessage refuses, in this order: what is for another peer than this one (StalePeer); what disagrees about who it
-// is from or to (BadMessage); what replicas do not send (isSent; BadMessage); what comes from a peer that is no member, by its own, older picture of the region (StaleEpoch); entries
-// that no replica could apply (checkEntries); and an append that begins before the first entry of every log, to a peer
-// that has no state to apply it to (Uninitialized).
+// admitMessage refuses, in this order: what is for another peer than this one (StalePeer); what disagrees about who
+// it is from or to (BadMessage); what replicas do not send (isSent; BadMessage); what comes from a peer that is no
+// member, by its own, older picture of the region (StaleEpoch); entries that no replica could apply (checkEntries);
+// and an append that begins before the first entry of every log, to a peer that has no state to apply it to
+// (Uninitialized).
 func (r *Replica) admitMessage(m *Message) error {
 	switch {
 	case m.To.ID != r.peer.ID:
@@ -43,8 +44,8 @@ func (r *Replica) admitMessage(m *Message) error {
 	return checkEntries(m.Raft.Entries)
 }
 
-// isSent tells whether replicas send messages of a type: not snapshots, which are streams, and not what a follower would
-// forward to its leader, for requests are answered with the leader's name instead.
+// isSent tells whether replicas send messages of a type: not snapshots, which are streams, and not what a follower
+// would forward to its leader, for requests are answered with the leader's name instead.
 func isSent(t raft.MessageType) bool {
 	switch t {
 	case raft.MsgSnap, raft.MsgProp, raft.MsgReadIndex, raft.MsgReadIndexResp, raft.MsgTransferLeader:

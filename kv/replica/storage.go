@@ -7,8 +7,8 @@ import (
 	"tinykv/raft"
 )
 
-// storage is raft.Storage over the store's raft log. It keeps nothing of its own but the configuration that was in force
-// when the peer was opened; snapshots are made by the replica (snapshot.go).
+// storage is raft.Storage over the store's raft log. It keeps nothing of its own but the configuration that was in
+// force when the peer was opened; snapshots are made by the replica (snapshot.go).
 //
 // A region that the log knows nothing of is one whose log is empty and begins at 1.
 type storage struct {
@@ -18,8 +18,8 @@ type storage struct {
 	replica *Replica // makes the snapshots
 }
 
-// InitialState returns the hard state that the log keeps of the region, the empty one if it knows nothing of it, and the
-// configuration at the applied index, which is the one that the peer was opened with.
+// InitialState returns the hard state that the log keeps of the region, the empty one if it knows nothing of it, and
+// the configuration at the applied index, which is the one that the peer was opened with.
 func (s *storage) InitialState() (raft.HardState, raft.ConfState, error) {
 	state, _, err := s.log.State(s.region)
 	return state.Hard, s.conf, err

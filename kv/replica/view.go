@@ -8,8 +8,8 @@ import (
 	"tinykv/kv/region"
 )
 
-// publish tells what changed since the last view. If readers may still trust a lease that is gone, or ends earlier, they are
-// told so first (Work.Revoked).
+// publish tells what changed since the last view. If readers may still trust a lease that is gone, or ends earlier,
+// they are told so first (Work.Revoked).
 func (r *Replica) publish(w *Work) {
 	v := r.view()
 	if v.LeaseUntil < r.published.LeaseUntil {
@@ -34,8 +34,8 @@ func (r *Replica) view() View {
 // leaseUntil is the time up to which readers may serve from the data store without asking this peer; 0: they may not.
 //
 // Raft's lease says that nobody else leads (raft.LeaseTicks). The data store must also hold everything that was ever
-// acknowledged. What this peer acknowledged it had applied; what leaders before it acknowledged is applied once an entry of
-// its own term is, because that comes after all of theirs.
+// acknowledged. What this peer acknowledged it had applied; what leaders before it acknowledged is applied once an
+// entry of its own term is, because that comes after all of theirs.
 //
 // The lease is counted in ticks, from the time at which the last one was due: it may have been given late, but the
 // promise of the quorum runs since then.

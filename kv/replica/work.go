@@ -24,16 +24,16 @@ type Work struct {
 	// Immediate are the messages that promise nothing of this store's disk.
 	Immediate []Message
 
-	// Log is one atomic write of all that the replicas have to remember, with one sync (Durability) if anything in it is
-	// a promise. Empty and Buffered: nothing is to be written.
+	// Log is one atomic write of all that the replicas have to remember, with one sync (Durability) if anything in it
+	// is a promise. Empty and Buffered: nothing is to be written.
 	Log        raftlog.Batch
 	Durability engine.Durability
 
 	// Deferred are the promises: they leave when Log is as durable as it asked for.
 	Deferred []Message
 
-	// Data are the writes to the data store, Buffered, in this order. Each is complete in itself: what it applies, and the
-	// position up to which that is.
+	// Data are the writes to the data store, Buffered, in this order. Each is complete in itself: what it applies,
+	// and the position up to which that is.
 	Data dataBatches
 
 	// Answers are for callers, at most one for each. They come after Data, because they tell of what is in it.
@@ -53,8 +53,8 @@ type Answer struct {
 	ID   uint64
 	Read bool // it answers a read
 	Err  error
-	// Term is the term in which this peer led when the write was applied, or the read confirmed. Who decides on what was
-	// read may demand it of the write that follows (Write.Term). 0 with an error.
+	// Term is the term in which this peer led when the write was applied, or the read confirmed. Who decides on what
+	// was read may demand it of the write that follows (Write.Term). 0 with an error.
 	Term uint64
 }
 
@@ -88,16 +88,16 @@ type View struct {
 // Leads tells whether the peer led when the view was made.
 func (v *View) Leads() bool { return v.Leader != region.Peer{} && v.Leader == v.Peer }
 
-// Stream asks for a snapshot to be sent: build a snapshot.Source of it, send it to the store of Head.To, Close Source, and
-// report with SnapshotSent, whatever happened.
+// Stream asks for a snapshot to be sent: build a snapshot.Source of it, send it to the store of Head.To, Close
+// Source, and report with SnapshotSent, whatever happened.
 type Stream struct {
 	Ticket uint64
 	Head   snapshot.Head
 	Source engine.Snapshot
 }
 
-// Install asks for a snapshot that was received to be installed: a snapshot.Installer makes the batches out of the spool
-// and Records, which are written to the data store, the last one Synced. Report with Installed.
+// Install asks for a snapshot that was received to be installed: a snapshot.Installer makes the batches out of the
+// spool and Records, which are written to the data store, the last one Synced. Report with Installed.
 type Install struct {
 	RegionID uint64
 	Spool    string

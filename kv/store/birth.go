@@ -23,8 +23,8 @@ type grave struct {
 //
 //   - it is for another store (OtherStore);
 //   - it is for a peer that is history (StalePeer);
-//   - there is no peer, and this is not the first thing that one would hear: a leader's append, heartbeat or snapshot, or a
-//     candidate's question (UnknownRegion); or the last one's log is not removed yet (StalePeer);
+//   - there is no peer, and this is not the first thing that one would hear: a leader's append, heartbeat or
+//     snapshot, or a candidate's question (UnknownRegion); or the last one's log is not removed yet (StalePeer);
 //   - the store has as many peers as it may (TooMany).
 func (s *Store) addressee(msg *replica.Message) (*member, error) {
 	if msg.To.StoreID != s.cfg.StoreID {
@@ -41,9 +41,9 @@ func (s *Store) addressee(msg *replica.Message) (*member, error) {
 	return s.birth(msg)
 }
 
-// outlived tells whether a message proves that a member is history: it is for a later peer of this store, and either of a
-// later epoch than the member knows, or the member knows nothing at all or was removed. Ids of peers are never used again,
-// and a region has one peer on a store.
+// outlived tells whether a message proves that a member is history: it is for a later peer of this store, and either
+// of a later epoch than the member knows, or the member knows nothing at all or was removed. Ids of peers are never
+// used again, and a region has one peer on a store.
 func (s *Store) outlived(m *member, msg *replica.Message) bool {
 	if msg.To.ID <= m.Peer().ID {
 		return false

@@ -12,13 +12,15 @@ import (
 	"tinykv/raft"
 )
 
-// firstPosition is where the log of a region begins that was not born by a split. It is not 0, so that no log begins with
-// an entry that a peer without any state could take: such a peer must be sent a snapshot, from which it learns its region.
+// firstPosition is where the log of a region begins that was not born by a split. It is not 0, so that no log begins
+// with an entry that a peer without any state could take: such a peer must be sent a snapshot, from which it learns
+// its region.
 var firstPosition = raftlog.Position{Index: 5, Term: 5}
 
-// Bootstrap writes the first state of this store's peer of r: the log is empty, everything up to firstPosition counts as
-// applied, and the peers of r are the voters. All stores that have a peer in r do so with the same r. What is there already
-// is left as it is, so it may be called again, also after a crash in between. It is to be called before Open.
+// Bootstrap writes the first state of this store's peer of r: the log is empty, everything up to firstPosition counts
+// as applied, and the peers of r are the voters. All stores that have a peer in r do so with the same r. What is
+// there already is left as it is, so it may be called again, also after a crash in between. It is to be called before
+// Open.
 func Bootstrap(log raftlog.Log, data engine.Engine, r region.Region, storeID uint64) error {
 	peer, ok := r.PeerOn(storeID)
 	if !ok {

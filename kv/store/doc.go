@@ -1,5 +1,5 @@
-// Package store is all replicas of a process and the loop that drives them, as a state machine: events go in, and a turn
-// gives back what is to be done, for all regions at once.
+// Package store is all replicas of a process and the loop that drives them, as a state machine: events go in, and a
+// turn gives back what is to be done, for all regions at once.
 //
 //	requests  messages  snapshots  ends of what was begun
 //	     │        │         │         │
@@ -16,8 +16,8 @@
 //	                      SyncData Stream Install Discard   (begun; an event tells the end)
 //	   Done(now)
 //
-// Two drivers run it: a real one with goroutines, files and sockets (kv/replicated), and a simulated one (kv/sim). A driver
-// is this loop, and nothing in it decides:
+// Two drivers run it: a real one with goroutines, files and sockets (kv/replicated), and a simulated one (kv/sim). A
+// driver is this loop, and nothing in it decides:
 //
 //	s, err := store.Open(cfg)             // remove all spools but s.Spools()
 //	for {
@@ -42,9 +42,10 @@
 //
 // # Time
 //
-// now is the time since Open on a monotonic clock. Ticks are due at multiples of TickInterval, and given when the store is
-// called next. Leases are counted from the time at which a tick was due, not from when it was given: a loop that is late
-// never makes one longer. A process that stood still for long gets no more ticks than every timeout needs to pass.
+// now is the time since Open on a monotonic clock. Ticks are due at multiples of TickInterval, and given when the
+// store is called next. Leases are counted from the time at which a tick was due, not from when it was given: a loop
+// that is late never makes one longer. A process that stood still for long gets no more ticks than every timeout
+// needs to pass.
 //
 // # What it leaves out
 //

@@ -8,9 +8,9 @@ import (
 	"tinykv/kv/replica"
 )
 
-// Effect is one thing to do. The effects of a turn are carried out one after the other, in their order; a crash may come
-// between any two. If one fails (a write, that is; messages may be lost), none of the rest is carried out, and Fail is
-// called instead of Done.
+// Effect is one thing to do. The effects of a turn are carried out one after the other, in their order; a crash may
+// come between any two. If one fails (a write, that is; messages may be lost), none of the rest is carried out, and
+// Fail is called instead of Done.
 //
 // A turn looks like this; what there is no need for is left out.
 //
@@ -29,8 +29,8 @@ type Effect interface{ effect() }
 // Gone is the last: forget the region.
 type Publish struct{ Views []replica.View }
 
-// Send gives messages to the network, which may lose them, and then says so with Unreachable. It must not wait. The slice
-// is the driver's.
+// Send gives messages to the network, which may lose them, and then says so with Unreachable. It must not wait. The
+// slice is the driver's.
 type Send struct{ Messages []replica.Message }
 
 // WriteLog writes to the raft log: all of the batch or nothing, and with Synced it is durable before the next effect.

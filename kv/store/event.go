@@ -16,15 +16,15 @@ import (
 // with its ID, in the effects of this turn or of a later one.
 type Event interface{ event() }
 
-// RequestContext is the asker's picture of the cluster. Zero means "not said", and can't be wrong; only RegionID must be
-// said. A picture that is wrong is answered with ClusterError or one of the errors of package region.
+// RequestContext is the asker's picture of the cluster. Zero means "not said", and can't be wrong; only RegionID must
+// be said. A picture that is wrong is answered with ClusterError or one of the errors of package region.
 type RequestContext = replica.RequestContext
 
 // Write asks for a batch to be replicated and applied as one. An empty batch is only checked against the region.
 //
-// Answers: nil, when it is applied here and durable on a quorum; ClusterError or one of the errors of package region, or
-// engine.ErrTooLarge, ErrEmptyKey, ErrUnknownCF: it has no effect and never will; region.UndeterminedError: it may or may
-// not.
+// Answers: nil, when it is applied here and durable on a quorum; ClusterError or one of the errors of package region,
+// or engine.ErrTooLarge, ErrEmptyKey, ErrUnknownCF: it has no effect and never will; region.UndeterminedError: it may
+// or may not.
 type Write struct {
 	ID uint64
 	RequestContext
@@ -41,9 +41,9 @@ type Read struct {
 }
 
 // Cancel says that the caller of a request does not wait any more. A read is answered with ErrCancelled. A write that
-// waits for its fate is answered as it would be, as long as this peer leads in the term of its proposal; when that ends,
-// with region.UndeterminedError. So who gets an answer knows that the write will not take effect behind its back, or is
-// told that nobody knows. A request that was answered already: nothing happens.
+// waits for its fate is answered as it would be, as long as this peer leads in the term of its proposal; when that
+// ends, with region.UndeterminedError. So who gets an answer knows that the write will not take effect behind its
+// back, or is told that nobody knows. A request that was answered already: nothing happens.
 type Cancel struct {
 	ID       uint64
 	RegionID uint64
@@ -87,8 +87,8 @@ type TransferLeader struct {
 	To uint64 // a peer's id
 }
 
-// ChangePeer asks the leader for a change of the members. Answered nil when it is applied here. Errors: those of package
-// region; raft.ErrConfChangePending: ask again later; raft.ErrBadConfChange: not possible.
+// ChangePeer asks the leader for a change of the members. Answered nil when it is applied here. Errors: those of
+// package region; raft.ErrConfChangePending: ask again later; raft.ErrBadConfChange: not possible.
 type ChangePeer struct {
 	ID uint64
 	RequestContext

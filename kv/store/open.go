@@ -12,10 +12,10 @@ import (
 	"tinykv/kv/replica"
 )
 
-// Open makes a store of what is on disk. Nothing is written. What was acknowledged before is there: entries that are in the
-// log and not in the data store will be applied again, snapshots that were accepted and not installed will be installed.
-// Errors: ErrCorrupt, replica.ErrCorrupt, raftlog.ErrCorrupt, or those of the engine; their text says which region, and
-// what to do.
+// Open makes a store of what is on disk. Nothing is written. What was acknowledged before is there: entries that are
+// in the log and not in the data store will be applied again, snapshots that were accepted and not installed will be
+// installed. Errors: ErrCorrupt, replica.ErrCorrupt, raftlog.ErrCorrupt, or those of the engine; their text says
+// which region, and what to do.
 func Open(cfg Config) (*Store, error) {
 	if cfg.TickInterval == 0 {
 		cfg.TickInterval = 100 * time.Millisecond
@@ -125,8 +125,8 @@ func (s *Store) opened(r *replica.Replica, err error) error {
 	return nil
 }
 
-// Spools are the spools of snapshots that are still to be installed, ascending by region. All others that are found when
-// the store is opened are leftovers of a crash, to be removed.
+// Spools are the spools of snapshots that are still to be installed, ascending by region. All others that are found
+// when the store is opened are leftovers of a crash, to be removed.
 func (s *Store) Spools() []string {
 	var names []string
 	for _, m := range s.members {

@@ -14,8 +14,8 @@ import (
 )
 
 // chaos drives a world at random: messages are lost and late, processes crash between effects and come back, logs are
-// compacted, leadership is handed over, peers come and go. Versions are written to a few keys, one after another; nothing
-// that was acknowledged may be lost, and nothing older than what was acknowledged before may be read.
+// compacted, leadership is handed over, peers come and go. Versions are written to a few keys, one after another;
+// nothing that was acknowledged may be lost, and nothing older than what was acknowledged before may be read.
 type chaos struct {
 	*world
 	rnd      *rand.Rand

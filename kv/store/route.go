@@ -34,18 +34,17 @@ func (s *Store) route(e Event) {
 	case DataSynced:
 		s.dataSynced(e.Token)
 	case TransferLeader:
-		s.request(e.ID, &e.RequestContext, func(m *member) error { return m.TransferLeader(&e.RequestContext, e.To) }, true)
+		s.transferLeader(&e)
 	case ChangePeer:
-		s.request(e.ID, &e.RequestContext, func(m *member) error {
-			return m.ChangePeer(e.ID, &e.RequestContext, e.Type, e.Peer)
-		}, false)
+		s.changePeer(&e)
 	case Stop:
 		s.stopping = true
 	}
 }
 
-// find returns the member that a request is for, or why there is none: the request is for another cluster (ClusterError),
-// for another store (region.StoreNotMatchError), or for a region of which this store has no peer (region.NotFoundError).
+// find returns the member that a request is for, or why there is none: the request is for another cluster
+// (ClusterError), for another store (region.StoreNotMatchError), or for a region of which this store has no peer
+// (region.NotFoundError).
 func (s *Store) find(rc *RequestContext) (*member, error) {
 	switch m := s.byRegion[rc.RegionID]; {
 	case rc.ClusterID != 0 && rc.ClusterID != s.cfg.ClusterID:
@@ -91,15 +90,23 @@ func (s *Store) read(e *Read) {
 	s.touch(m)
 }
 
-// request gives a wish to a member. An error is the answer, and so is nil if it is answered at once.
-func (s *Store) request(id uint64, rc *RequestContext, ask func(*member) error, atOnce bool) {
-	m, err := s.find(rc)
+func (s *Store) transferLeader(e *TransferLeader) {
+	m, err := s.find(&e.RequestContext)
 	if err == nil {
 		s.touch(m)
-		err = ask(m)
+		err = m.TransferLeader(&e.RequestContext, e.To)
 	}
-	if err != nil || atOnce {
-		s.answer(id, err)
+	s.answer(e.ID, err)
+}
+
+func (s *Store) changePeer(e *ChangePeer) {
+	m, err := s.find(&e.RequestContext)
+	if err == nil {
+		s.touch(m)
+		err = m.ChangePeer(e.ID, &e.RequestContext, e.Type, e.Peer)
+	}
+	if err != nil {
+		s.answer(e.ID, err)
 	}
 }
 

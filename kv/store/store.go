@@ -43,7 +43,8 @@ type Config struct {
 
 // Errors of a store.
 var (
-	// ErrCorrupt : what is on disk can't have been written by a correct store. The text says what, where, and what to do.
+	// ErrCorrupt : what is on disk can't have been written by a correct store. The text says what, where, and what to
+	// do.
 	ErrCorrupt = errors.New("store: corrupt")
 	// ErrCancelled : the request was cancelled before anything was done.
 	ErrCancelled = replica.ErrCancelled
@@ -126,9 +127,9 @@ func (s *Store) remove(m *member) {
 	delete(s.byRegion, m.RegionID())
 }
 
-// Handle takes an event. now is the time since the store's start on a clock that never goes back. Ticks that have become
-// due since the last call are given first. Nothing is done about the event before the next Turn. It may be called between
-// Turn and Done.
+// Handle takes an event. now is the time since the store's start on a clock that never goes back. Ticks that have
+// become due since the last call are given first. Nothing is done about the event before the next Turn. It may be
+// called between Turn and Done.
 func (s *Store) Handle(now time.Duration, e Event) {
 	s.tick(now)
 	s.stats.Events++
@@ -162,9 +163,9 @@ func (s *Store) tick(now time.Duration) {
 
 func maxTicks(cfg *raft.Config) int { return 2 * cfg.ElectionTicks }
 
-// Fail says that an effect could not be carried out: a write to the log or the data store. None of the effects of the turn
-// that come after it was or will be; if a turn is out, Fail takes the place of Done. The next Turn answers everybody and
-// ends with Halt.
+// Fail says that an effect could not be carried out: a write to the log or the data store. None of the effects of the
+// turn that come after it was or will be; if a turn is out, Fail takes the place of Done. The next Turn answers
+// everybody and ends with Halt.
 func (s *Store) Fail(err error) {
 	s.fail(err)
 	if s.turn.out {

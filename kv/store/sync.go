@@ -26,8 +26,8 @@ func (s *Store) noteWish(m *member) {
 	}
 }
 
-// syncData asks for a sync if somebody waits for one and none is under way. It comes after the data writes of the turn, so
-// it covers all that is applied by now.
+// syncData asks for a sync if somebody waits for one and none is under way. It comes after the data writes of the
+// turn, so it covers all that is applied by now.
 func (s *Store) syncData(list []Effect) []Effect {
 	q := &s.syncing
 	if q.running || len(q.wanted) == 0 && !s.gravesOpen() {

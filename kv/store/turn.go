@@ -24,8 +24,9 @@ type turn struct {
 
 func (t *turn) discard(spool string) { t.refused = append(t.refused, spool) }
 
-// Turn takes what all touched replicas have to do and returns it as effects, in the order in which they must be carried
-// out; nil if there is nothing to do. Then Done, or Fail, must be called before Turn is called again: otherwise it panics.
+// Turn takes what all touched replicas have to do and returns it as effects, in the order in which they must be
+// carried out; nil if there is nothing to do. Then Done, or Fail, must be called before Turn is called again:
+// otherwise it panics.
 func (s *Store) Turn(now time.Duration) []Effect {
 	if s.turn.out {
 		panic(errTurnTwice)
@@ -56,8 +57,8 @@ func (s *Store) Done(now time.Duration) {
 }
 
 // conclude tells the replicas whose Ready was taken that their work is done (Done). Those that have more to do then
-// (HasReady) are touched, so that the next turn takes it. Then the turn is over: nobody's Ready is taken any more, the work is
-// empty (Reset), and graves whose logs were removed are forgotten (exhumed).
+// (HasReady) are touched, so that the next turn takes it. Then the turn is over: nobody's Ready is taken any more,
+// the work is empty (Reset), and graves whose logs were removed are forgotten (exhumed).
 func (s *Store) conclude() {
 	for _, m := range s.turn.taken {
 		m.Done()
@@ -99,9 +100,9 @@ func (s *Store) gather() []Effect {
 	return s.effects(w)
 }
 
-// effects puts work into the order in which it must be carried out, that of the fields of replica.Work. This is the one place
-// where the order stands: leases are withdrawn before anything is said; promises follow the log; answers follow the data, and
-// so do views.
+// effects puts work into the order in which it must be carried out, that of the fields of replica.Work. This is the
+// one place where the order stands: leases are withdrawn before anything is said; promises follow the log; answers
+// follow the data, and so do views.
 //
 //	Publish    Revoked
 //	Send       Immediate (send)
@@ -198,8 +199,8 @@ func (s *Store) reason() string {
 	return "the store is stopping"
 }
 
-// last returns the effects of the end: all leases withdrawn, everybody answered, and Halt, once. After it there are only
-// answers to requests that came too late.
+// last returns the effects of the end: all leases withdrawn, everybody answered, and Halt, once. After it there are
+// only answers to requests that came too late.
 func (s *Store) last() []Effect {
 	w := &s.turn.work
 	w.Reset()

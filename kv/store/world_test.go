@@ -23,8 +23,8 @@ const (
 	tick      = 100 * time.Millisecond
 )
 
-// world is a few stores and the plainest loop that can drive them: one thread, a network that delivers at once, disks that
-// are memory. What a test wants to happen in between, it does by hand.
+// world is a few stores and the plainest loop that can drive them: one thread, a network that delivers at once, disks
+// that are memory. What a test wants to happen in between, it does by hand.
 type world struct {
 	t      *testing.T
 	now    time.Duration
