@@ -75,7 +75,7 @@ known till then is told. The exit status is 0 only if everything that was asked 
 	flags := command.Flags()
 	flags.Uint64Var(&f.seeds, "seeds", 1000, "how many seeds each test plays")
 	flags.Uint64Var(&f.first, "first", 1, "the first seed")
-	flags.Float64Var(&f.minutes, "minutes", 0, "end after this time, all stages together; without --seeds, whatever seed it has reached")
+	flags.Float64Var(&f.minutes, "minutes", 0, "play for this time, all stages together; without --seeds, whatever seed it has reached")
 	flags.IntVar(&f.jobs, "jobs", grade.DefaultJobs, "processes at a time")
 	flags.IntVar(&f.failures, "failures", 5, "give a test up after so many")
 	flags.StringVar(&f.run, "run", "", "only the `test` of this name")
@@ -114,19 +114,20 @@ func soakStages(ctx context.Context, w io.Writer, here *workspace.Space, stages 
 	if len(stages) == 0 {
 		return f.noTests()
 	}
-	good, begin := true, time.Now()
+	good, left := true, f.limit
 	for i, s := range stages {
 		if f.limit > 0 {
-			f.share = max((f.limit-time.Since(begin))/time.Duration(len(stages)-i), 1) // 0 would be no end
+			f.share = max(left/time.Duration(len(stages)-i), 1) // 0 would be no end
 		}
-		ok, err := soakStage(ctx, w, here, s, seeded[s.ID], f)
+		result, err := soakStage(ctx, w, here, s, seeded[s.ID], f)
+		left -= min(result.Took, f.share) // the last spans of a stage take nothing from the next
 		if ctx.Err() != nil {
 			return errSilent
 		}
 		if err != nil {
 			fmt.Fprintf(w, "✗ %s  %v\n", s.ID, err)
 		}
-		good = good && ok && err == nil
+		good = good && result.Good() && err == nil
 	}
 	if !good {
 		return errSilent
@@ -161,13 +162,13 @@ func buildStage(ctx context.Context, w io.Writer, here *workspace.Space, s cours
 	return tests, nil
 }
 
-// soakStage plays the tests of one stage and tells how it went.
+// soakStage plays the tests of one stage and tells how it went. Without an error, what the result says is known.
 func soakStage(ctx context.Context, w io.Writer, here *workspace.Space, s course.Stage, tests []course.Test,
-	f soakFlags) (good bool, err error) {
+	f soakFlags) (soak.Result, error) {
 	fmt.Fprintf(w, "%s %s: building\n", s.ID, s.Title)
 	binary, err := buildStage(ctx, w, here, s, grade.Options{Race: f.race, TraceDir: soakDir})
 	if err != nil {
-		return false, err
+		return soak.Result{}, err
 	}
 	defer binary.Close()
 	screen := soakScreen{w: w, live: isLively(w), stage: s.ID, limit: f.share}
@@ -188,7 +189,7 @@ func soakStage(ctx context.Context, w io.Writer, here *workspace.Space, s course
 		Tell: screen.tell,
 	})
 	screen.end(result)
-	return result.Good(), keepErr
+	return result, keepErr
 }
 
 // soakScreen is what a person sees of a soak: a line that moves on a terminal, else a line now and then.
