@@ -336,7 +336,7 @@ func (p *process) serve(snap engine.Snapshot, a *attempt) reply {
 	var r reply
 	for _, key := range a.call.keys {
 		n, err := p.get(snap, key, 0)
-		if key == p.c.keyspace.pair() && err == nil {
+		if key == thePair && err == nil {
 			var second uint32
 			if second, err = p.get(snap, key, 1); second != n && err == nil {
 				p.c.fail("atomic-batch", "store %d: the two keys of the pair are always written together, and hold %s and %s",

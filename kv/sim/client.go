@@ -42,11 +42,12 @@ type call struct {
 	keys    []int
 	began   time.Duration
 	attempt *attempt // the one that is under way; nil: between two
+	text    string   // of a desk: what is put, behind the number that makes it unique
+	once    bool     // of a desk: it is not tried again
 	tries   int
 	over    bool
-	err     error  // after it is over: nil if it was answered
-	unknown bool   // it may have taken effect
-	got     uint32 // by a get of one key
+	err     error // after it is over: nil if it was answered
+	unknown bool  // it may have taken effect
 }
 
 // attempt is one request to one store. What it puts is put by no other.
@@ -68,6 +69,12 @@ type reply struct {
 	lost   bool // the connection broke: nobody knows
 	values []uint32
 }
+
+// What clients say of a call that failed without any store's word.
+var (
+	errNobody  = errors.New("nobody served it in time")
+	errSilence = errors.New("no answer in time")
+)
 
 // errRefused is what the network says of a store that is down.
 var errRefused = errors.New("connection refused")
@@ -109,28 +116,32 @@ func (c *Cluster) nextCall(cl *client) {
 
 // chooseKeys takes one key most often; the pair; or some keys at once.
 func (c *Cluster) chooseKeys(cl *client) []int {
-	n := c.keyspace.pair()
+	n := c.keyspace.size()
+	key := 1 + cl.rnd.IntN(n)
 	switch cl.rnd.IntN(8) {
 	case 0, 1:
-		return []int{n}
+		return []int{thePair}
 	case 2:
-		first := cl.rnd.IntN(n)
-		if second := cl.rnd.IntN(n); second != first {
-			return []int{first, second}
+		if second := 1 + cl.rnd.IntN(n); second != key {
+			return []int{key, second}
 		}
-		return []int{first}
 	}
-	return []int{cl.rnd.IntN(n)}
+	return []int{key}
 }
 
 // begin begins a call.
 func (c *Cluster) begin(d *Decision) *call {
 	kinds := map[string]callKind{"put": callPut, "delete": callDelete, "get": callGet}
-	call := &call{id: d.Value, client: &c.clients[d.Client], kind: kinds[d.What], keys: d.Keys, began: c.now}
-	c.calls = max(c.calls, d.Value)
+	return c.launch(&call{id: d.Value, client: &c.clients[d.Client], kind: kinds[d.What], keys: d.Keys}, d.Store, d.For)
+}
+
+// launch sends the first request of a call, to a store.
+func (c *Cluster) launch(call *call, storeID uint64, patience time.Duration) *call {
+	call.began = c.now
+	c.calls = max(c.calls, call.id)
 	c.open = append(c.open, call)
-	c.try(call, d.Store)
-	c.at(c.now+d.For, event{kind: evGiveUp, call: call})
+	c.try(call, storeID)
+	c.at(c.now+patience, event{kind: evGiveUp, call: call})
 	return call
 }
 
@@ -139,6 +150,9 @@ func (c *Cluster) try(call *call, storeID uint64) {
 	c.requests++
 	c.values++
 	call.tries++
+	if call.text != "" {
+		c.texts[c.values] = call.text
+	}
 	a := &attempt{call: call, id: c.requests, value: c.values, process: c.process(storeID)}
 	call.attempt = a
 	if c.opts.Trace {
@@ -183,7 +197,7 @@ func (c *Cluster) batch(a *attempt) *engine.Batch {
 			if a.call.kind == callDelete {
 				b.Delete(at.cf, at.key)
 			} else {
-				b.Put(at.cf, at.key, value(a.value))
+				b.Put(at.cf, at.key, value(a.value, a.call.text))
 			}
 		}
 	}
@@ -219,6 +233,10 @@ func (c *Cluster) hears(a *attempt) {
 		return
 	}
 	c.learn(call.client, a)
+	if call.once {
+		c.drop(call, r.err)
+		return
+	}
 	call.attempt = nil
 	backoff := time.Duration(c.draw(drawBackoff, a.id) % uint64(tick))
 	c.at(c.now+backoff, event{kind: evAgain, call: call})
@@ -255,7 +273,6 @@ func (c *Cluster) succeed(a *attempt) {
 	call := a.call
 	if call.kind == callGet {
 		c.counts.Reads++
-		call.got = a.reply.values[0]
 	} else {
 		c.counts.Writes++
 	}
@@ -269,7 +286,7 @@ func (c *Cluster) giveUp(call *call) {
 	}
 	a := call.attempt
 	if a == nil {
-		c.drop(call)
+		c.drop(call, errNobody)
 		return
 	}
 	if a.life == a.process.life {
@@ -286,8 +303,8 @@ func (p *process) cancel(a *attempt) {
 }
 
 // drop ends a call that has no effect.
-func (c *Cluster) drop(call *call) {
-	call.err = errors.New("nobody served it in time")
+func (c *Cluster) drop(call *call, err error) {
+	call.err = err
 	c.end(call)
 }
 
@@ -295,7 +312,7 @@ func (c *Cluster) drop(call *call) {
 func (c *Cluster) finish(call *call, ended time.Duration) {
 	if ended == never {
 		call.unknown = call.kind != callGet
-		call.err = errors.New("no answer in time")
+		call.err = errSilence
 	}
 	a := call.attempt
 	for i, key := range call.keys {
@@ -330,7 +347,7 @@ func (c *Cluster) end(call *call) {
 			break
 		}
 	}
-	if !c.playing {
+	if !c.playing && !c.manual {
 		c.at(c.now+c.think(call.client), event{kind: evNext, client: call.client.number})
 	}
 }

@@ -32,6 +32,7 @@ type Cluster struct {
 	requests uint64
 	values   uint32
 	streams  uint64
+	texts    map[uint32]string // of the values that a desk puts
 	history  history
 	ledger   ledger
 
@@ -127,7 +128,7 @@ func (c *Cluster) guard(run func()) (res Result) {
 func newCluster(seed uint64, opts Options) *Cluster {
 	opts = opts.withDefaults()
 	c := &Cluster{opts: opts, seed: seed, rnd: rand.New(rand.NewPCG(seed, 0x5eed)), hash: fnvOffset,
-		keyspace: newKeyspace(opts.Keys), nextPeer: 1000}
+		keyspace: newKeyspace(opts.Keys), nextPeer: 1000, texts: map[uint32]string{}}
 	c.recording = opts.Record
 	c.ledger = newLedger()
 	c.region = region.Region{ID: firstRegion, Epoch: region.Epoch{ConfVer: 1, Version: firstVersion}}
@@ -189,6 +190,14 @@ func (c *Cluster) faultPhase() {
 	for !c.calm {
 		c.step()
 	}
+}
+
+// stepUntil lets everything happen that happens before a time, and at least one event; then it is that time, or later.
+func (c *Cluster) stepUntil(end time.Duration) {
+	for c.now < end && c.queue.Len() > 0 {
+		c.step()
+	}
+	c.now = max(c.now, end)
 }
 
 // step lets the next event happen.

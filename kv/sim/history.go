@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -129,11 +130,11 @@ func (h *history) picture(key int) []byte {
 	return page.Bytes()
 }
 
-// savePicture is for scripts (Desk), which keep no trace: the picture is all there is.
-func (h *history) savePicture(key int, name string) (string, error) {
-	file := filepath.Join(os.TempDir(), "tinykv-traces", name+".html")
+// savePicture keeps a picture for scripts (Desk), which leave no trace.
+func savePicture(page []byte, name string) (string, error) {
+	file := filepath.Join(os.TempDir(), "tinykv-traces", strings.ReplaceAll(name, "/", "-")+".html")
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return "", err
 	}
-	return file, os.WriteFile(file, h.picture(key), 0o644)
+	return file, os.WriteFile(file, page, 0o644)
 }

@@ -4,65 +4,85 @@ package sim
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
 	"tinykv/kv/engine"
 )
 
-// keyspace is a few keys over all column families, and at last one pair: two keys, of different column families, that are
-// only ever written and read together. So whoever sees half of a batch sees it there.
-type keyspace struct {
-	names []place // the last two are the pair
-}
+// keyspace is a few keys over all column families, by number from 1 on, and one pair: two keys, of different column
+// families, that are only ever written and read together. So whoever sees half of a batch sees it there.
+type keyspace struct{ singles []place }
 
+// place is where a value is.
 type place struct {
 	cf  engine.CF
 	key []byte
 }
 
-var userCFs = [...]engine.CF{engine.Default, engine.Lock, engine.Write}
+// thePair is the number of the pair, which counts as one key.
+const thePair = 0
+
+var (
+	userCFs    = [...]engine.CF{engine.Default, engine.Lock, engine.Write}
+	pairPlaces = []place{{engine.Default, []byte("pair")}, {engine.Write, []byte("pair")}}
+)
 
 func newKeyspace(n int) keyspace {
 	var k keyspace
 	for i := range n {
-		k.names = append(k.names, place{userCFs[i%len(userCFs)], fmt.Appendf(nil, "key%d", i)})
+		k.singles = append(k.singles, place{userCFs[i%len(userCFs)], fmt.Appendf(nil, "key%d", i+1)})
 	}
-	k.names = append(k.names, place{engine.Default, []byte("pair")}, place{engine.Write, []byte("pair")})
 	return k
 }
 
-// pair is the number of the pair in histories, where it counts as one key.
-func (k *keyspace) pair() int { return len(k.names) - 2 }
+// size is how many keys there are beside the pair.
+func (k *keyspace) size() int { return len(k.singles) }
 
-// places are the keys behind a number.
-func (k *keyspace) places(key int) []place {
-	if key == k.pair() {
-		return k.names[key:]
+// find returns the number of a key of the family default; it is added if it is new. Desks choose their keys.
+func (k *keyspace) find(name string) int {
+	for i, at := range k.singles {
+		if at.cf == engine.Default && string(at.key) == name {
+			return i + 1
+		}
 	}
-	return k.names[key : key+1]
+	k.singles = append(k.singles, place{engine.Default, []byte(name)})
+	return len(k.singles)
+}
+
+// places are what is behind a number.
+func (k *keyspace) places(key int) []place {
+	if key == thePair {
+		return pairPlaces
+	}
+	return k.singles[key-1 : key]
 }
 
 // valuePad makes values of several sizes.
 const valuePad = "........................................................................................"
 
-// value makes the bytes of the n-th value: v0000017 and some more.
-func value(n uint32) []byte {
-	b := append(make([]byte, 0, 8+len(valuePad)), "v0000000"...)
+// numberBytes is how much of a value is its number.
+const numberBytes = 8
+
+// value makes the bytes of the n-th value: v0000017 and what is put there, or something to fill it up.
+func value(n uint32, text string) []byte {
+	b := append(make([]byte, 0, numberBytes+len(valuePad)), "v0000000"...)
 	for i, rest := len(b)-1, n; i > 0; i-- {
 		b[i] = byte('0' + rest%10)
 		rest /= 10
+	}
+	if text != "" {
+		return append(b, text...)
 	}
 	return append(b, valuePad[:n*7%uint32(len(valuePad))]...)
 }
 
 // valueOf reads the number of a value; ok is false if no client ever put this.
 func valueOf(b []byte) (n uint32, ok bool) {
-	if len(b) < 8 || b[0] != 'v' {
+	if len(b) < numberBytes || b[0] != 'v' {
 		return 0, false
 	}
-	for _, digit := range b[1:8] {
+	for _, digit := range b[1:numberBytes] {
 		if digit < '0' || digit > '9' {
 			return 0, false
 		}
@@ -93,12 +113,4 @@ func (k *keyspace) describe(b *engine.Batch) string {
 		}
 	}
 	return strings.Join(parts, " ")
-}
-
-func (k *keyspace) keyList(keys []int) string {
-	var parts []string
-	for _, key := range keys {
-		parts = append(parts, strconv.Itoa(key))
-	}
-	return strings.Join(slices.Clip(parts), ",")
 }

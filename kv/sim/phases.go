@@ -96,7 +96,7 @@ func (c *Cluster) converge() {
 		c.revive(p)
 	}
 	c.await("converge", "the replicas do not come to the same state", c.converged)
-	for key := range c.keyspace.pair() + 1 {
+	for key := range c.keyspace.size() + 1 {
 		c.readAtLast(key)
 	}
 	c.checkHistory()
@@ -174,7 +174,7 @@ func (c *Cluster) checkHistory() {
 }
 
 func (c *Cluster) keyName(key int) string {
-	if key == c.keyspace.pair() {
+	if key == thePair {
 		return "the pair"
 	}
 	return string(c.keyspace.places(key)[0].key)

@@ -174,7 +174,7 @@ var wrongs = []struct {
 	{"data that nobody wrote", Options{Calm: true}, wrong{turn: func(w *wrong, effects []store.Effect) []store.Effect {
 		for _, e := range effects {
 			if d, ok := e.(store.WriteData); ok && w.every(31) {
-				d.Batch.Put(engine.Default, []byte("key0"), value(1))
+				d.Batch.Put(engine.Default, []byte("key1"), value(1, ""))
 			}
 		}
 		return effects
