@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"tinykv/labs/tests/explain"
+	"tinykv/labs/tests/raftdesk"
 	"tinykv/raft"
 )
 
@@ -114,7 +115,8 @@ func TestTimeoutNowWaitsForTheLastEntry(t *testing.T) {
 	last := p.LastIndex()
 	transfer(p, 3)
 	ms := p.Drain()
-	d.Check(len(find(ms, raft.MsgTimeoutNow)) == 0, "no TimeoutNow before node 3 has acknowledged the log", "%v", ms)
+	d.Check(len(find(ms, raft.MsgTimeoutNow)) == 0, "no TimeoutNow before node 3 has acknowledged the log", "%s",
+		raftdesk.Spoken(ms))
 	for _, step := range []struct {
 		from, index uint64
 		want        int

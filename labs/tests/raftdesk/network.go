@@ -111,15 +111,17 @@ func (d *Desk) Tick(ticks int, ids ...uint64) {
 	}
 }
 
-// Elect makes a node the leader.
+// Elect makes a node the leader. If that works, as it does since earlier stages, the record has it in one line.
 func (d *Desk) Elect(id uint64) *Node {
 	d.T.Helper()
-	n := d.Node(id)
+	n, before := d.Node(id), len(d.Done)
 	n.Must("Campaign()", n.Campaign())
 	d.Run()
 	if n.Role() != raft.StateLeader {
-		d.Broken(fmt.Sprintf("node %d, which all others can hear, wins the election", id), d.Where())
+		d.Broken(fmt.Sprintf("node %d, which all others can hear, wins the election", id), n.Where())
 	}
+	d.Done = d.Done[:before]
+	d.Say("node %d: Campaign(); it wins, and leads term %d", id, n.Term())
 	return n
 }
 
