@@ -87,7 +87,11 @@ func (s *memoryStream) send(messages []replica.Message) error {
 
 func (s *memoryStream) ended() <-chan struct{} { return s.session.ctx.Done() }
 func (s *memoryStream) err() error             { return context.Cause(s.session.ctx) }
-func (s *memoryStream) close()                 { s.session.leave() }
+
+func (s *memoryStream) close() {
+	s.session.cancel(nil)
+	s.session.leave()
+}
 
 // memorySnapshot is a snapshot on its way: the receiver runs in a goroutine beside the sender.
 type memorySnapshot struct {

@@ -44,26 +44,23 @@ func TestMessagesThatWaitShareFrames(t *testing.T) {
 		one.Send(2, []replica.Message{filler})
 		two.waitForMessages(t, 1)
 		one.Send(2, []replica.Message{filler})
-		if w.memory == nil {
-			await(t, "blocked sender", func() bool {
-				one.Transport.mu.Lock()
-				defer one.Transport.mu.Unlock()
-				return len(one.peers[2].queue.waiting) == 0
-			})
+		if w.memory == nil { // gRPC takes a second frame while the first is being handled, and no third
+			await(t, "blocked sender", func() bool { return one.waiting(2) == 0 })
+			one.Send(2, []replica.Message{filler})
 		}
 		before := one.Stats()
 		for i := range uint64(1000) {
 			one.sendOne(2, i)
 		}
-		if waiting := one.Stats().WaitingMessages; waiting < 1001 {
-			t.Errorf("%d messages wait, want 1000 and at least one large one", waiting)
+		if waiting := one.Stats().WaitingMessages; waiting < 1000 {
+			t.Errorf("%d messages wait, want at least 1000", waiting)
 		}
 		unblock()
-		two.waitForMessages(t, 1002)
+		two.waitForMessages(t, 1002) // or one more
 		await(t, "end of sending", func() bool { return one.Stats().WaitingMessages == 0 })
 		after := one.Stats()
 		if frames := after.Sent.Frames - before.Sent.Frames; frames > 3 {
-			t.Errorf("%d frames for 1000 messages that waited and two large ones, want at most 3", frames)
+			t.Errorf("%d frames for 1000 messages that waited and the large ones, want at most 3", frames)
 		}
 	})
 }
@@ -121,6 +118,9 @@ func TestCutSwallowsBothDirectionsAndHealRestoresThem(t *testing.T) {
 		}
 		if s := one.Stats(); s.Dropped.Cut != 1 {
 			t.Errorf("dropped %+v, want one by the cut", s.Dropped)
+		}
+		if one.losses(2) > 0 {
+			t.Error("a cut must give no sign")
 		}
 		one.Heal(2)
 		one.meet(t, two)

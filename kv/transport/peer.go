@@ -85,6 +85,13 @@ func (p *peer) streamEnded() <-chan struct{} {
 	return p.stream.ended()
 }
 
+// nothingWaits is true if what was waiting has been dropped since.
+func (p *peer) nothingWaits() bool {
+	p.t.mu.Lock()
+	defer p.t.mu.Unlock()
+	return len(p.queue.waiting) == 0
+}
+
 // retire takes the peer out of the transport, unless something waits.
 func (p *peer) retire() bool {
 	p.t.mu.Lock()
@@ -98,11 +105,14 @@ func (p *peer) retire() bool {
 
 // deliver sends everything that waits, in as few frames as the limit allows.
 func (p *peer) deliver() error {
+	if p.nothingWaits() {
+		return nil
+	}
 	if err := p.connect(); err != nil {
 		return err
 	}
 	p.t.mu.Lock()
-	batch := p.queue.take()
+	batch := p.queue.take() // now: what came while we connected goes along
 	p.t.mu.Unlock()
 	rest := batch
 	for len(rest) > 0 {
@@ -237,7 +247,9 @@ func (p *peer) noteFailure(wasOpen bool, cause error) (pause time.Duration) {
 	default:
 	}
 	pause = p.backoff.next()
-	p.t.noteLost(p)
+	if !p.t.cut[p.store] {
+		p.t.noteLost(p)
+	}
 	return pause
 }
 

@@ -90,11 +90,11 @@ func (t *Transport) receiveFrames(
 	ctx context.Context, cancel context.CancelCauseFunc, stream raftStream,
 ) (messages uint64, err error) {
 	frame, err := stream.Recv()
+	if err == io.EOF || err == nil && frame.Hello == nil {
+		return 0, t.malformed("hello: missing in the first frame")
+	}
 	if err != nil {
 		return 0, err
-	}
-	if frame.Hello == nil {
-		return 0, t.malformed("hello: missing in the first frame")
 	}
 	s, err := t.welcome(ctx, cancel, toHello(frame.Hello))
 	if err != nil {
@@ -132,11 +132,11 @@ func (t *Transport) receiveChunks(
 	ctx context.Context, cancel context.CancelCauseFunc, stream snapshotStream,
 ) error {
 	first, err := stream.Recv()
+	if err == io.EOF || err == nil && first.Hello == nil {
+		return t.malformed("hello: missing in the first chunk")
+	}
 	if err != nil {
 		return err
-	}
-	if first.Hello == nil {
-		return t.malformed("hello: missing in the first chunk")
 	}
 	h := toHello(first.Hello)
 	if err := t.checkHello(h); err != nil {

@@ -108,9 +108,8 @@ func (s *session) note(messages, bytes int) bool {
 	return true
 }
 
-// leave ends the session.
+// leave ends the session, when its stream has ended.
 func (s *session) leave() {
-	s.cancel(nil)
 	s.t.mu.Lock()
 	if s.t.sessions[s.from] == s {
 		delete(s.t.sessions, s.from)

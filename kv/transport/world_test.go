@@ -83,11 +83,18 @@ func (w *world) options(id uint64) Options {
 func (w *world) start(id uint64) *store { return w.startWith(w.options(id)) }
 
 func (w *world) startWith(o Options) *store {
-	w.t.Helper()
 	in := &inbox{open: make(chan struct{})}
 	close(in.open)
 	in.changed = sync.NewCond(&in.mu)
-	s := &store{Transport: New(o, in), inbox: in}
+	s := w.startHandler(o, in)
+	s.inbox = in
+	return s
+}
+
+// startHandler starts a store with a handler that is not an inbox.
+func (w *world) startHandler(o Options, h Handler) *store {
+	w.t.Helper()
+	s := &store{Transport: New(o, h)}
 	stopServer := func() {}
 	if w.memory == nil {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
