@@ -55,7 +55,8 @@ func (r *Replica) take(w *Work) error {
 // Done says that the Work of the last Ready was carried out: the log is written as durable as it asked for, the data
 // store has what was applied. Raft is told, and draws its conclusions: HasReady may be true again. It is told of the
 // Ready by its number (Persisted), if there was one, and of the index up to which entries were applied (Applied), if
-// any were: taken has both. Each is told once: taken is empty afterwards.
+// any were: taken has both. Each is told once: taken is empty afterwards. And what the Work published (next) is what
+// readers know from now on (published).
 func (r *Replica) Done() {
 	if r.taken.number > 0 {
 		r.node.Persisted(r.taken.number)
@@ -64,6 +65,7 @@ func (r *Replica) Done() {
 		r.node.Applied(r.taken.applied)
 	}
 	r.taken.number, r.taken.applied = 0, 0
+	r.published = r.next
 }
 
 // followLeadership compares the term in which this peer leads with that of the last turn. If it is another, or none,

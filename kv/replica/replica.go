@@ -51,7 +51,8 @@ type Replica struct {
 		number  uint64
 		applied uint64
 	}
-	published View
+	published View // by turns whose work was carried out
+	next      View // what this turn's work publishes
 }
 
 // New brings a peer into being that knows nothing but its name: it waits for a snapshot. What the log may know of an

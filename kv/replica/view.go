@@ -8,18 +8,26 @@ import (
 	"tinykv/kv/region"
 )
 
-// publish tells what changed since the last view. If readers may still trust a lease that is gone, or ends earlier,
-// they are told so first (Work.Revoked).
+// publish tells what changed since the last view that was published. If readers may still trust a lease that is gone, or
+// ends earlier, they are told so first (Revoke).
 func (r *Replica) publish(w *Work) {
-	v := r.view()
-	if v.LeaseUntil < r.published.LeaseUntil {
+	r.next = r.view()
+	if r.next.LeaseUntil < r.published.LeaseUntil {
 		r.Revoke(w)
 	}
-	if sameView(&v, &r.published) {
-		return
+	if !sameView(&r.next, &r.published) {
+		w.Views = append(w.Views, r.next)
 	}
-	r.published = v
-	w.Views = append(w.Views, v)
+}
+
+// Revoke withdraws the lease, if readers may trust one (Work.Revoked): what they know of this peer stays as it is, but for
+// that.
+func (r *Replica) Revoke(w *Work) {
+	if r.published.LeaseUntil > 0 {
+		v := r.published
+		v.LeaseUntil = 0
+		w.Revoked = append(w.Revoked, v)
+	}
 }
 
 // view is the peer as it will be when this turn's work is carried out.
@@ -45,14 +53,6 @@ func (r *Replica) leaseUntil() time.Duration {
 		return 0
 	}
 	return r.tickedAt + time.Duration(ticks)*r.cfg.TickInterval
-}
-
-// Revoke withdraws the lease, if readers may trust one: this peer is about to end.
-func (r *Replica) Revoke(w *Work) {
-	if r.published.LeaseUntil > 0 {
-		r.published.LeaseUntil = 0
-		w.Revoked = append(w.Revoked, r.published)
-	}
 }
 
 // sameView compares what a view says, but for Last, which alone is no news. Regions with the same epoch are the same.

@@ -367,6 +367,26 @@ func TestAFailedDiskAcknowledgesNothing(t *testing.T) {
 	w.electOther(leader)
 }
 
+// What a store that fails says last of its peers is not more than it has done.
+func TestAStoreThatFailsPublishesNothingItDidNotDo(t *testing.T) {
+	w := newWorld(t, 3, func(c *store.Config) { c.Raft.ReadMode = raft.ReadLease })
+	leader := w.elect()
+	w.tick(2)
+	applied := leader.views[regionID].Applied
+	leader.mayFail = true
+	leader.fail = func(e store.Effect) error {
+		if _, ok := e.(store.WriteData); ok {
+			return errors.New("disk full")
+		}
+		return nil
+	}
+	leader.write("k", "v")
+	w.run()
+	if v := leader.views[regionID]; !leader.halted || v.Applied != applied || v.LeaseUntil != 0 {
+		t.Errorf("halted: %v, applied %v, it publishes %v and a lease until %v", leader.halted, applied, v.Applied, v.LeaseUntil)
+	}
+}
+
 func TestStopAnswersEverybody(t *testing.T) {
 	w := newWorld(t, 3)
 	leader := w.elect()
