@@ -138,7 +138,7 @@ func TestRandomChangesMatchTheModel(t *testing.T) {
 	for _, seed := range explain.Seeds(60) {
 		rnd := rand.New(rand.NewPCG(seed, 3))
 		n := alone(t, arithmetic, voters(1, 2, 3))
-		n.D.Say("%s", explain.Replay(t, "3ab", seed))
+		n.D.Note = explain.Replay(t, "3ab", seed)
 		now := raft.ConfState{Voters: []uint64{1, 2, 3}}
 		var shown, kept []raft.ConfState
 		for range 40 {

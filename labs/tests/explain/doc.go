@@ -6,7 +6,7 @@
 //	    done:     Write{put default "k" = ""}; s := Snapshot(); s.Get(default, "k")
 //	    expected: the value "", and no error
 //	    got:      error: engine: key not found
-//	    replay:   go test ./labs/tests/1a -count=1 -run '^TestModel$' -seed=7
+//	    replay:   go run ./labs test 1a --run TestModel --seed 7
 //
 // Invariants:
 //

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"flag"
 	"slices"
 	"strings"
 	"testing"
@@ -56,5 +57,22 @@ func TestShrinkStopsAtItsBudget(t *testing.T) {
 	Shrink(make([]int, 1000), 9, func([]int) bool { calls++; return false })
 	if calls != 9 {
 		t.Fatalf("%d calls, want 9", calls)
+	}
+}
+
+func TestSeedsObeyTheFlags(t *testing.T) {
+	defer func() { flag.Set("seed", "0"); flag.Set("seeds", "0") }()
+	for _, c := range []struct {
+		seed, seeds string
+		want        []uint64
+	}{{"0", "0", []uint64{1, 2, 3}}, {"7", "0", []uint64{7}}, {"0", "2", []uint64{1, 2}}, {"7", "2", []uint64{7, 8}}} {
+		flag.Set("seed", c.seed)
+		flag.Set("seeds", c.seeds)
+		if got := Seeds(3); !slices.Equal(got, c.want) {
+			t.Errorf("-seed=%s -seeds=%s: a test of three seeds plays %v, want %v", c.seed, c.seeds, got, c.want)
+		}
+	}
+	if got, want := Replay(t, "1a", 7), "replay: go run ./labs test 1a --run TestSeedsObeyTheFlags --seed 7"; got != want {
+		t.Errorf("the replay note is %q, want %q", got, want)
 	}
 }

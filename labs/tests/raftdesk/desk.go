@@ -17,6 +17,7 @@ type Desk struct {
 	T    *testing.T
 	Rule explain.Rule // what a surprise breaks
 	Done []string     // the record
+	Note string       // ends a failure, such as the command that plays its seed again; may be empty
 
 	Nodes []*Node // by id; a node that is started again replaces the one that was
 	Sent  []raft.Message
@@ -74,7 +75,7 @@ func (d *Desk) Broken(want, got string, notes ...string) {
 	if d.tells {
 		got += "\n" + d.Where()
 	}
-	d.Rule.Broken(d.T, d.Record(), want, got, notes...)
+	d.Rule.Broken(d.T, d.Record(), want, got, append(notes, d.Note)...)
 }
 
 // Brokenf is Broken with what came as a format.
