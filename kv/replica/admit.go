@@ -18,9 +18,11 @@ type RequestContext struct {
 	Epoch     region.Epoch
 }
 
-// check compares a request with this peer and its region as applied: the peer is another one (PeerNotMatchError), the
-// epoch is not the region's (EpochNotMatchError with the region), or the peer has no region yet (NotFoundError) or no
-// state that anybody may see (BusyError). The cluster and the store were compared before.
+// check compares a request with this peer and its region as applied, in this order: the peer has no region yet, or was
+// removed from it (NotFoundError); the request is for another peer (PeerNotMatchError); the epoch that it says is not the
+// region's, older or newer (EpochNotMatchError with the region, so that the asker corrects its map); a snapshot is being
+// installed, so that there is no state that anybody may see (BusyError). What the request does not say (zero) can't be
+// wrong. The cluster and the store were compared before.
 func (r *Replica) check(rc *RequestContext) error {
 	switch {
 	case !r.Initialized() || r.removed != nil:
@@ -43,14 +45,17 @@ func (r *Replica) checkLeads() error {
 	return r.notLeader()
 }
 
+// notLeader is the error of who does not lead (NotLeaderError). It names the leader, with the store that it is on
+// (find), so that the asker goes there next; the zero Peer if none is known.
 func (r *Replica) notLeader() error {
 	return &region.NotLeaderError{RegionID: r.id, Leader: r.book.find(r.node.Lead())}
 }
 
 // checkBatch decides whether every replica could apply the batch: its size, its keys and values are what all engines
-// take (Batch.Check, with room for the records that are written with it), it touches no column family but those of
-// users (ErrUnknownCF), and no key is outside of the region (KeyNotInRegionError). It is asked when a write is
-// proposed and again when it is applied, and gives the same answer on all replicas.
+// take (Batch.Check, with recordRoomBytes left for the records that are written with it; beyond, ErrTooLarge), it
+// touches no column family but those of users (Meta is ErrUnknownCF), and no key is outside of the region (inside;
+// KeyNotInRegionError). It is asked when a write is proposed and again when it is applied, and gives the same answer
+// on all replicas.
 func checkBatch(batch *engine.Batch, reg *region.Region) error {
 	if batch.Size() > engine.MaxBatchSize-recordRoomBytes {
 		return fmt.Errorf("%w: batch of %d bytes, the limit is %d", engine.ErrTooLarge, batch.Size(),
@@ -70,7 +75,8 @@ func checkBatch(batch *engine.Batch, reg *region.Region) error {
 	return nil
 }
 
-// inside tells whether all keys that the operation touches are in the range.
+// inside tells whether all keys that the operation touches are in the range: its key, or, of OpDeleteRange, all from
+// Key to Value, to the last key of all if Value is empty. A range of no keys touches none.
 func inside(op *engine.Op, held *region.Range) bool {
 	if op.Kind != engine.OpDeleteRange {
 		return held.Contains(op.Key)

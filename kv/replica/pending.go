@@ -30,14 +30,15 @@ func (q *pendingWrites) len() int { return len(q.queue) }
 // add takes a proposal that was made just now.
 func (q *pendingWrites) add(p pendingWrite) { q.queue = append(q.queue, p) }
 
-// applied tells the fate of proposals, now that the entry (index, term) is applied with the result err. It returns the
-// number of proposals at the head of the queue that are answered with that:
+// applied tells the fate of proposals, now that the entry (index, term) is applied with the result err. They stand at
+// the head of the queue, are answered (Work.answer), and leave it:
 //
 //   - all of an earlier term than the entry's are lost, wherever they are: a log that holds a committed entry of this
 //     term has no entry of an earlier term after it, and what is before it is applied (StaleCommandError);
-//   - the one with this index and term is this entry (err).
+//   - the one with this index and term is this entry (err, and the term, in which this peer led then).
 //
-// Proposals of a later term wait: the entry with which that term began is still to come.
+// All others wait: those of this term with a later index, and those of a later term, for the entry with which that
+// term began is still to come.
 func (q *pendingWrites) applied(index, term uint64, err error, w *Work) {
 	n := 0
 	for n < len(q.queue) && q.queue[n].term < term {

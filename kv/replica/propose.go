@@ -55,9 +55,10 @@ func (r *Replica) admitWrite(rc *RequestContext, term uint64, batch *engine.Batc
 	return nil
 }
 
-// propose notes the caller of what was just proposed to raft, under the index and term that it has as long as this peer
-// leads: those of the end of the log. What raft dropped (err) is answered with BusyError: nothing was appended, the
-// limits or a transfer of leadership are in the way, and both pass.
+// propose notes the caller of what was just proposed to raft, if raft took it (err is nil), under the index and term
+// that it has there: those of the end of this leader's log. Otherwise nobody waits, and the error is the answer:
+// BusyError for what raft dropped (raft.ErrProposalDropped), since nothing was appended, and the limits or the
+// transfer of leadership that are in the way will pass; any other error as it is.
 func (r *Replica) propose(id uint64, err error) error {
 	switch {
 	case errors.Is(err, raft.ErrProposalDropped):
