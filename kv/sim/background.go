@@ -149,7 +149,7 @@ func (s *stream) arrived() {
 		s.c.saw("snapshot sent twice")
 		s.twice, s.receiver = true, nil
 		s.source = snapshot.NewSource(s.effect.Source, s.effect.Head, chunkBytes)
-		s.from.later(20*s.delay(), s)
+		s.from.later(time.Duration(s.chance()%uint64(20*tick)), s)
 	} else {
 		s.end(!s.c.faults || s.chance()>>40%8 > 0) // or the sender never learns of it
 	}

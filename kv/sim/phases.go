@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -95,41 +96,57 @@ func (c *Cluster) converge() {
 		p.gone = false
 		c.revive(p)
 	}
-	c.await("converge", "the replicas do not come to the same state", c.converged)
+	c.await("converge", c.whatIsLeft)
 	for key := range c.keyspace.size() + 1 {
 		c.readAtLast(key)
 	}
 	c.checkHistory()
 }
 
-// await goes on until something is so.
-func (c *Cluster) await(invariant, text string, done func() bool) {
-	for end := c.now + tick*time.Duration(c.opts.LivenessTicks); !done(); c.step() {
+// await goes on until what is left to come is done, and left says nothing.
+func (c *Cluster) await(invariant string, left func() string) {
+	for end := c.now + tick*time.Duration(c.opts.LivenessTicks); left() != ""; c.step() {
 		if c.now > end {
-			c.fail(invariant, "%s within %d ticks", text, c.opts.LivenessTicks)
+			c.fail(invariant, "in %d ticks it does not come to this: %s", c.opts.LivenessTicks, left())
 		}
 	}
 }
 
-// converged tells whether all members have applied the same, nobody waits for an answer, and nothing goes on in the
-// background.
-func (c *Cluster) converged() bool {
+// whatIsLeft tells what is missing before the end: all members have applied the same, nobody waits for an answer, and
+// nothing goes on in the background. Empty if nothing is.
+func (c *Cluster) whatIsLeft() string {
 	leader := c.leader()
-	if leader == nil || len(c.open) > 0 {
-		return false
+	switch {
+	case leader == nil:
+		return "somebody leads"
+	case len(c.open) > 0:
+		return fmt.Sprintf("call %d ends", c.open[0].id)
 	}
 	for _, p := range c.processes {
-		if p.lost {
-			continue
-		}
-		if p.core == nil || len(p.waiting) > 0 || len(p.streams) > 0 || p.busy || len(p.inbox) > 0 {
-			return false
-		}
-		if _, member := leader.view.Region.PeerOn(p.id); member && !p.caughtUp(leader) || p.mirror.there && !p.mirror.member {
-			return false
+		if left := p.whatIsLeft(leader); left != "" && !p.lost {
+			return fmt.Sprintf("store %d %s", p.id, left)
 		}
 	}
-	return true
+	return ""
+}
+
+func (p *process) whatIsLeft(leader *process) string {
+	_, member := leader.view.Region.PeerOn(p.id)
+	switch {
+	case p.core == nil:
+		return "is up"
+	case len(p.waiting) > 0:
+		return "answers those who wait"
+	case len(p.streams) > 0:
+		return "has no stream"
+	case p.busy || len(p.inbox) > 0:
+		return "has nothing to do"
+	case member && !p.caughtUp(leader):
+		return fmt.Sprintf("has caught up with store %d, and knows the same members", leader.id)
+	case p.mirror.there && p.view.Gone:
+		return "has removed the data of the peer that it has no more"
+	}
+	return ""
 }
 
 func (p *process) caughtUp(leader *process) bool {
@@ -141,7 +158,12 @@ func (p *process) caughtUp(leader *process) bool {
 func (c *Cluster) readAtLast(key int) {
 	d := Decision{Verb: VerbCall, What: "get", Value: c.calls + 1, Keys: []int{key}, Store: 1, For: 100 * tick}
 	call := c.begin(&d)
-	c.await("converge", "a last read is not served", func() bool { return call.over })
+	c.await("converge", func() string {
+		if call.over {
+			return ""
+		}
+		return "a last read is served"
+	})
 	if call.err != nil {
 		c.fail("converge", "a last read of key %d: %v", key, call.err)
 	}

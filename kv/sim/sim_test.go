@@ -12,7 +12,7 @@ var worlds = []sim.World{
 	{Name: "three", Must: []string{"crash within a write", "crash before WriteLog", "crash before Send", "partition", "paused",
 		"message lost", "message repeated", "log compacted", "snapshot installed", "disk failed", "ended properly",
 		"stray message", "unknown outcome", "operator served"}},
-	{Name: "calm", Options: sim.Options{Calm: true}, Seeds: 10},
+	{Name: "calm", Options: sim.Options{Calm: true}},
 	{Name: "five", Options: sim.Options{Stores: 5}, Must: []string{"snapshot installed", "partition"}},
 	{Name: "lease", Options: sim.Options{Raft: raft.Config{ReadMode: raft.ReadLease}},
 		Must: []string{"lease read", "partition", "paused"}},
@@ -33,6 +33,9 @@ var worlds = []sim.World{
 // TestSeeds plays clusters under faults and checks every invariant after every step.
 func TestSeeds(t *testing.T) {
 	for _, w := range worlds {
-		t.Run(w.Name, func(t *testing.T) { sim.Seeds(t, w) })
+		t.Run(w.Name, func(t *testing.T) {
+			w.Seeds = 20
+			sim.Seeds(t, w)
+		})
 	}
 }
