@@ -12,8 +12,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -27,21 +29,26 @@ func init() { register(replayCommand()) }
 
 func replayCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "replay FILE",
+		Use:   "replay [FILE]",
 		Short: "Play a failed run again: a trace, or a failure that labs soak kept",
 		Long: `Play a failed run again, against the code as it is now, and tell its story: who sent what to whom, and what
 broke.
 
 A trace is a list of decisions: who ticks, which message arrives, who crashes. It is played as far as its decisions
 still apply, so it outlives changes of the code, and you may edit it. The file of a failure that labs soak kept is
-played by its trace, or else by its seed. The exit status is 0 if nothing broke.`,
+played by its trace, or else by its seed. The exit status is 0 if nothing broke.
+
+Without a FILE it lists those that are kept.`,
 		Example: "  labs replay .labs/soak/2aa-TestElectionsUnderFaults-seed17.txt\n" +
 			"  labs replay .labs/traces/labs-tests-2aa-TestElectionsUnderFaults-seed17.trace",
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			here, err := workspace.Find(".")
 			if err != nil {
 				return err
+			}
+			if len(args) == 0 {
+				return listKept(cmd.OutOrStdout(), here.Root)
 			}
 			kept, err := readKept(here.Root, args[0])
 			if err != nil {
@@ -54,6 +61,40 @@ played by its trace, or else by its seed. The exit status is 0 if nothing broke.
 			return err
 		},
 	}
+}
+
+// maxKeptListed is how many runs are listed: the newest.
+const maxKeptListed = 20
+
+// listKept lists the failures and traces that are kept in the tree, the newest first.
+func listKept(w io.Writer, root string) error {
+	type file struct {
+		name    string
+		written time.Time
+	}
+	var all []file
+	for _, pattern := range []string{soakDir + "/*.txt", traceDir + "/*.trace"} {
+		names, _ := filepath.Glob(filepath.Join(root, filepath.FromSlash(pattern)))
+		for _, name := range names {
+			info, err := os.Stat(name)
+			rel, relErr := filepath.Rel(root, name)
+			if firstError(err, relErr) == nil {
+				all = append(all, file{rel, info.ModTime()})
+			}
+		}
+	}
+	if len(all) == 0 {
+		fmt.Fprintln(w, "No failed run is kept: seeded tests keep theirs in .labs/traces, labs soak in .labs/soak.")
+		return nil
+	}
+	slices.SortStableFunc(all, func(a, b file) int { return b.written.Compare(a.written) })
+	for _, f := range all[:min(len(all), maxKeptListed)] {
+		fmt.Fprintf(w, "%s  go run ./labs replay %s\n", f.written.Format(time.DateTime), f.name)
+	}
+	if more := len(all) - maxKeptListed; more > 0 {
+		fmt.Fprintf(w, "and %d older ones\n", more)
+	}
+	return nil
 }
 
 // keptRun is what a file says about a run: which test, and the trace or the seed.

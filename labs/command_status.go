@@ -82,7 +82,7 @@ func tellUnwritten(out io.Writer, stages []course.Stage, unwritten func(course.S
 		}
 	}
 	if len(later) > 0 {
-		text := fmt.Sprintf("and %d more in %s: labs status STAGE lists them", count, strings.Join(later, ", "))
+		text := fmt.Sprintf("and %d more in %s: go run ./labs status STAGE", count, strings.Join(later, ", "))
 		fmt.Fprintln(out, strings.Join(report.Wrap(text, report.Columns(out)), "\n"))
 	}
 }

@@ -52,7 +52,7 @@ func TestStatusListsWhatIsToBeWrittenNext(t *testing.T) {
 	}
 	var out strings.Builder
 	tellUnwritten(&out, stages, func(s course.Stage) []string { return open[s.ID] })
-	want := "not written yet in 1b:\n  Get in b.go\n  Put in b.go\nand 3 more in 2a, 2b: labs status STAGE lists them\n"
+	want := "not written yet in 1b:\n  Get in b.go\n  Put in b.go\nand 3 more in 2a, 2b: go run ./labs status STAGE\n"
 	if out.String() != want {
 		t.Errorf("told:\n%s\nwant:\n%s", out.String(), want)
 	}

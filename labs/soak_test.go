@@ -138,6 +138,12 @@ func TestASoakKeepsItsFailuresAndReplayPlaysThem(t *testing.T) {
 		t.Errorf("replay by the go command: %v\n%.1000s", err, out.String())
 	}
 
+	out.Reset()
+	if err := listKept(&out, here.Root); err != nil || !strings.Contains(out.String(), "labs replay "+file+"\n") ||
+		strings.Contains(out.String(), ".html") {
+		t.Errorf("the list of kept runs: %v\n%s", err, out.String())
+	}
+
 	// Once the code is right, the trace and the seed say so.
 	mended := worldTree(t, "0")
 	for _, kept := range []*keptRun{kept, {stage: seededStage, test: "TestWorlds", seed: 17}} {

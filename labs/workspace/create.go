@@ -63,9 +63,9 @@ func render(name string, hollow []course.Stage) ([]byte, error) {
 	}
 	var out bytes.Buffer
 	err = t.Execute(&out, struct {
-		First  course.Stage
-		Stages []course.Stage
-	}{hollow[0], hollow})
+		First, Second course.Stage // the same, if there is only one
+		Stages        []course.Stage
+	}{hollow[0], hollow[min(1, len(hollow)-1)], hollow})
 	return out.Bytes(), err
 }
 
