@@ -31,7 +31,8 @@ type enlistment struct {
 	storeAddr, statusAddr string
 	log                   *slog.Logger
 
-	ids datadir.IDs
+	ids       datadir.IDs
+	announced bool // the scheduler knows of the store's present addresses
 }
 
 // join makes sure that the store knows its cluster and that the scheduler is of the same one. A store that is new waits for
@@ -131,7 +132,7 @@ func (e *enlistment) sameBeginning(ctx context.Context) error {
 		"cluster a scheduler of its own", e.peers)
 }
 
-// announce tells the scheduler of the store, and of the first region if nobody has yet.
+// announce tells the scheduler of the store, and of the first region if nobody has yet. From then on clients find both.
 func (e *enlistment) announce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, joinLimit)
 	defer cancel()
@@ -144,10 +145,11 @@ func (e *enlistment) announce(ctx context.Context) error {
 	}
 	first := e.peers.firstRegion()
 	created, err := e.scheduler.Bootstrap(ctx, e.store(), first)
-	if err != nil || created {
-		return err
+	if err == nil && !created {
+		err = e.scheduler.PutStore(ctx, e.store())
 	}
-	return e.scheduler.PutStore(ctx, e.store())
+	e.announced = err == nil
+	return err
 }
 
 func (e *enlistment) store() client.Store {
@@ -157,9 +159,8 @@ func (e *enlistment) store() client.Store {
 // reporter repeats what the scheduler should know of a store.
 type reporter struct {
 	*enlistment
-	store     *replicated.Store
-	used      func() (uint64, error) // bytes that the data takes
-	announced bool
+	store *replicated.Store
+	used  func() (uint64, error) // bytes that the data takes
 
 	stream *client.Heartbeats
 	sent   map[uint64]told // region -> what was last reported of it
@@ -207,7 +208,6 @@ func (r *reporter) reportOnce(ctx context.Context) error {
 		if err := r.announce(ctx); err != nil {
 			return err
 		}
-		r.announced = true
 	}
 	views := r.store.Views()
 	if now := time.Now(); now.Sub(r.whole) >= reportInterval {

@@ -288,22 +288,25 @@ func (c *cluster) wire(ctx context.Context, s *playStore) error {
 func (c *cluster) Lead(ctx context.Context, id uint64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for ctx.Err() == nil {
+	last := errors.New("nobody leads")
+	for {
 		leader := leaderOf(c.list(ctx))
 		if leader == id {
 			return nil
 		}
 		if leader != 0 {
-			if err := c.stores[leader].order(ctx, "/leader", id); err != nil && ctx.Err() == nil {
-				return fmt.Errorf("store %d, which leads, refuses: %w", leader, err)
+			if err := c.stores[leader].order(ctx, "/leader", id); err != nil {
+				last = err // it may lead no more: the next look shows
+			} else {
+				last = errors.New("it may be paused, cut off, or behind the others")
 			}
 		}
 		select {
 		case <-ctx.Done():
+			return fmt.Errorf("store %d does not lead: %w", id, last)
 		case <-time.After(playTick):
 		}
 	}
-	return fmt.Errorf("store %d does not lead: it may be paused, cut off or behind the others, or nobody leads; see status", id)
 }
 
 // leaderOf is the store that leads by its own word and in the highest term; 0: none.

@@ -29,7 +29,6 @@ import (
 	"tinykv/kv/engine/open"
 	"tinykv/kv/server"
 	"tinykv/kv/standalone"
-	"tinykv/proto/kvrpcpb"
 	"tinykv/scheduler/client"
 	scheduler "tinykv/scheduler/server"
 )
@@ -145,8 +144,7 @@ func (r *running) startStandalone(ctx context.Context, o serveOptions) error {
 	}
 	r.inBackground(m.report)
 	if o.sweepInterval > 0 {
-		contexts := func() []*kvrpcpb.Context { return []*kvrpcpb.Context{store.Context()} }
-		r.inBackground(func(ctx context.Context) { sweep(ctx, service, contexts, o.sweepInterval, o.log) })
+		r.inBackground(func(ctx context.Context) { service.SweepEvery(ctx, o.sweepInterval, store.Contexts) })
 	}
 	if r.metrics.failed() == nil {
 		r.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_SERVING)
@@ -401,27 +399,4 @@ func (r *running) join(ctx context.Context, dir *datadir.Dir, db engine.Engine) 
 		scheduler: pd, dir: dir, db: db, storeAddr: r.storeAddr, statusAddr: r.statusAddr, log: r.log,
 	}
 	return m, m.join(ctx)
-}
-
-// sweep removes expired pairs, now and then, from the regions of which contexts are those of requests.
-func sweep(
-	ctx context.Context, s *server.Server, contexts func() []*kvrpcpb.Context, interval time.Duration, log *slog.Logger,
-) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		for _, rc := range contexts() {
-			removed, err := s.SweepExpired(ctx, rc)
-			if err != nil && ctx.Err() == nil {
-				log.Warn("the sweep of expired pairs ended early", "region", rc.GetRegionId(), "err", err, "removed", removed)
-			} else if removed > 0 {
-				log.Info("swept expired pairs", "region", rc.GetRegionId(), "removed", removed)
-			}
-		}
-	}
 }

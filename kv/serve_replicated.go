@@ -18,14 +18,12 @@ import (
 	"tinykv/kv/engine"
 	"tinykv/kv/engine/open"
 	"tinykv/kv/raftlog"
-	"tinykv/kv/region/regionpb"
 	"tinykv/kv/replica"
 	"tinykv/kv/replicated"
 	"tinykv/kv/server"
 	"tinykv/kv/snapshot"
 	"tinykv/kv/store"
 	"tinykv/kv/transport"
-	"tinykv/proto/kvrpcpb"
 	"tinykv/raft"
 	"tinykv/scheduler/client"
 )
@@ -63,6 +61,7 @@ func (r *running) startReplicated(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	r.clusterID = e.ids.ClusterID
+	fresh := !dir.Identity().Begun
 	if err := begin(dir, d, e); err != nil {
 		return err
 	}
@@ -70,13 +69,17 @@ func (r *running) startReplicated(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
+	if fresh { // the first store brings the cluster into being; later the reporter will do
+		if err := e.announce(ctx); err != nil {
+			return err
+		}
+	}
 	used := func() (uint64, error) { return usedSize(d.data) }
 	r.inBackground((&reporter{enlistment: e, store: s, used: used}).report)
 	service := r.startReplicatedService(s, t, ports)
 	r.startStatus(ports.status, r.replicatedStatus(o, e, s, t))
 	if o.sweepInterval > 0 {
-		contexts := func() []*kvrpcpb.Context { return ledContexts(s, e.ids.ClusterID) }
-		r.inBackground(func(ctx context.Context) { sweep(ctx, service, contexts, o.sweepInterval, o.log) })
+		r.inBackground(func(ctx context.Context) { service.SweepEvery(ctx, o.sweepInterval, s.Contexts) })
 	}
 	r.inBackground(func(ctx context.Context) { tellLeaders(ctx, s, o) })
 	if s.Failure() == nil {
@@ -192,20 +195,6 @@ func (r *running) startReplicatedService(s *replicated.Store, t *transport.Trans
 		return err
 	})
 	return service
-}
-
-// ledContexts are the contexts of requests to the regions that this store leads: for work that it gives itself.
-func ledContexts(s *replicated.Store, clusterID uint64) []*kvrpcpb.Context {
-	var contexts []*kvrpcpb.Context
-	for _, v := range s.Views() {
-		if v.Leads() {
-			contexts = append(contexts, &kvrpcpb.Context{
-				ClusterId: clusterID, RegionId: v.Region.ID, RegionEpoch: regionpb.FromEpoch(v.Region.Epoch),
-				Peer: regionpb.FromPeer(v.Peer),
-			})
-		}
-	}
-	return contexts
 }
 
 // tellLeaders logs who leads, when that changes; and, as long as nobody does, who is waited for.

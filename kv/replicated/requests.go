@@ -135,3 +135,18 @@ func contextOf(rc *kvrpcpb.Context) store.RequestContext {
 		PeerID: rc.GetPeer().GetId(), Epoch: regionpb.ToEpoch(rc.GetRegionEpoch()),
 	}
 }
+
+// Contexts are the contexts of requests to the regions that this store leads, by somebody who knows the truth: for work that
+// the process gives itself.
+func (s *Store) Contexts() []*kvrpcpb.Context {
+	var contexts []*kvrpcpb.Context
+	for _, v := range s.Views() {
+		if v.Leads() {
+			contexts = append(contexts, &kvrpcpb.Context{
+				ClusterId: s.opts.ClusterID, RegionId: v.Region.ID, RegionEpoch: regionpb.FromEpoch(v.Region.Epoch),
+				Peer: regionpb.FromPeer(v.Peer),
+			})
+		}
+	}
+	return contexts
+}

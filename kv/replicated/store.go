@@ -49,7 +49,8 @@ type Options struct {
 	Clock   func() time.Duration // nil: one that goes on while the machine sleeps
 	Logger  *slog.Logger         // nil: nothing is logged
 	Metrics *Metrics             // nil: nothing is counted
-	Failed  func(error)          // is told once, when a disk has failed and the store serves nothing any more; may be nil
+	// Failed is told once, when a disk has failed and the store serves nothing any more. It must not wait. May be nil.
+	Failed func(error)
 }
 
 const (

@@ -243,11 +243,12 @@ func TestAFailedDiskEndsTheStoreLoudlyAndAcknowledgesNothing(t *testing.T) {
 func TestAStoreThatStopsAnswersEverybodyAndHandsOver(t *testing.T) {
 	inWorld(t, 3, nil, func(w *world) {
 		leader := w.leader(1, 2, 3)
+		asked := *leader // stop forgets the store
 		var wait sync.WaitGroup
 		answers := make(chan error, 200)
 		for i := range 100 {
-			wait.Go(func() { answers <- leader.write(fmt.Sprint("k", i), "v") })
-			wait.Go(func() { _, err := leader.read("k"); answers <- err })
+			wait.Go(func() { answers <- asked.write(fmt.Sprint("k", i), "v") })
+			wait.Go(func() { _, err := asked.read("k"); answers <- err })
 		}
 		began := time.Now()
 		leader.stop()

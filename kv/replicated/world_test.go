@@ -104,8 +104,13 @@ func (n *node) start() {
 	o := Options{
 		ClusterID: clusterID, StoreID: n.id, Log: log, Data: n.engines[1], Spools: n.spools, TickInterval: tick,
 		Raft: raft.Config{ReadMode: raft.ReadLease}, Seed: n.id*1000 + n.starts,
-		Clock:  func() time.Duration { return time.Since(n.w.began) },
-		Failed: func(err error) { n.failed <- err },
+		Clock: func() time.Duration { return time.Since(n.w.began) },
+		Failed: func(err error) {
+			select {
+			case n.failed <- err:
+			default: // a crash looks like a failure, and nobody asks
+			}
+		},
 		Connect: func(s *Store) Transport {
 			n.transport = transport.New(transport.Options{
 				ClusterID: clusterID, StoreID: n.id, Network: &n.w.net, Resolver: &n.w.net, Seed: n.id,

@@ -20,6 +20,28 @@ const (
 	sweepPause = 20 * time.Millisecond
 )
 
+// SweepEvery sweeps the regions that contexts name, one after the other, now and then until ctx ends. contexts is asked each
+// time: which regions a store leads changes.
+func (s *Server) SweepEvery(ctx context.Context, interval time.Duration, contexts func() []*kvrpcpb.Context) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for _, rc := range contexts() {
+			removed, err := s.SweepExpired(ctx, rc)
+			if err != nil && ctx.Err() == nil {
+				s.log.Warn("the sweep of expired pairs ended early", "region", rc.GetRegionId(), "err", err, "removed", removed)
+			} else if removed > 0 {
+				s.log.Info("swept expired pairs", "region", rc.GetRegionId(), "removed", removed)
+			}
+		}
+	}
+}
+
 // SweepExpired goes once through the region that rc names and removes the raw pairs that have expired, step by step,
 // with a pause after each. It returns how many it removed. A pair that is written anew meanwhile is never removed: a
 // removal holds its keys as a compare-and-swap does, and looks again.

@@ -126,12 +126,13 @@ func (s *Store) checkKeys(batch *engine.Batch) error {
 	return nil
 }
 
-// Context is the context of a request by somebody who knows the truth: for work that the process gives itself.
-func (s *Store) Context() *kvrpcpb.Context {
-	return &kvrpcpb.Context{
+// Contexts is the context of a request to the one region by somebody who knows the truth: for work that the process gives
+// itself.
+func (s *Store) Contexts() []*kvrpcpb.Context {
+	return []*kvrpcpb.Context{{
 		ClusterId:   s.opts.ClusterID,
 		RegionId:    s.opts.Region.ID,
 		RegionEpoch: regionpb.FromEpoch(s.opts.Region.Epoch),
 		Peer:        regionpb.FromPeer(s.opts.Peer),
-	}
+	}}
 }

@@ -105,7 +105,7 @@ func TestWritesBeyondTheRegionAreRefused(t *testing.T) {
 			b.Put(engine.Lock, []byte(c.start), nil)
 		}
 		var outside *region.KeyNotInRegionError
-		switch err := s.Write(t.Context(), s.Context(), b); {
+		switch err := s.Write(t.Context(), s.Contexts()[0], b); {
 		case c.inside && err != nil:
 			t.Errorf("[%q, %q): %v, want it written", c.start, c.end, err)
 		case !c.inside && !errors.As(err, &outside):
@@ -118,10 +118,10 @@ func TestEndedContextsAreHeard(t *testing.T) {
 	s := newStore(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.Snapshot(ctx, s.Context()); !errors.Is(err, context.Canceled) {
+	if _, err := s.Snapshot(ctx, s.Contexts()[0]); !errors.Is(err, context.Canceled) {
 		t.Errorf("Snapshot: %v", err)
 	}
-	if err := s.Write(ctx, s.Context(), &engine.Batch{}); !errors.Is(err, context.Canceled) {
+	if err := s.Write(ctx, s.Contexts()[0], &engine.Batch{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("Write of nothing: %v", err)
 	}
 }
@@ -135,7 +135,7 @@ func TestBatchesThatNoEngineTakesAreRefusedAlone(t *testing.T) {
 		{batchOf("c", engine.MaxValueSize+1), engine.ErrTooLarge},
 		{batchOf("c"+string(make([]byte, engine.MaxKeySize)), 0), engine.ErrTooLarge},
 	} {
-		if err := s.Write(t.Context(), s.Context(), c.batch); !errors.Is(err, c.want) {
+		if err := s.Write(t.Context(), s.Contexts()[0], c.batch); !errors.Is(err, c.want) {
 			t.Errorf("got %v, want %v", err, c.want)
 		}
 	}
