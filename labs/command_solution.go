@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -103,11 +102,25 @@ func writeSolution(cmd *cobra.Command, here *workspace.Space, stage course.Stage
 	return nil
 }
 
+// readLine reads a line and no byte more: the next question has an answer of its own.
+func readLine(in io.Reader) string {
+	var line strings.Builder
+	b := make([]byte, 1)
+	for {
+		n, err := in.Read(b)
+		if n == 1 && b[0] != '\n' {
+			line.WriteByte(b[0])
+		}
+		if err != nil || n == 1 && b[0] == '\n' {
+			return line.String()
+		}
+	}
+}
+
 // agreed asks; anything but yes is no, and so is the end of the input.
 func agreed(in io.Reader, out io.Writer) bool {
 	fmt.Fprint(out, "You learn more from a hint (labs hint). Replace your functions? [y/N] ")
-	answer, _ := bufio.NewReader(in).ReadString('\n')
-	switch strings.ToLower(strings.TrimSpace(answer)) {
+	switch strings.ToLower(strings.TrimSpace(readLine(in))) {
 	case "y", "yes":
 		return true
 	}

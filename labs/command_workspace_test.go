@@ -94,8 +94,17 @@ func TestALearnersDay(t *testing.T) {
 	}
 	checkOverlay(t, "")
 
+	if len(stages) > 1 { // a yes for the first stage alone
+		out, err := typed(t, solutionCommand(), "y\nn\n", first.ID[:1])
+		if err == nil || strings.Count(out, "[y/N]") != 2 || !strings.Contains(out, "Done.") {
+			t.Errorf("a yes and a no: %v\n%s", err, out)
+		}
+		if err := begin.WriteTo("."); err != nil {
+			t.Fatal(err)
+		}
+	}
 	out, err = typed(t, solutionCommand(), "y\n", first.ID)
-	if err != nil || !strings.Contains(out, ".labs/backup/"+first.ID+"-1") {
+	if err != nil || !strings.Contains(out, ".labs/backup/"+first.ID+"-2") {
 		t.Errorf("solution: %v\n%s", err, out)
 	}
 	text, err := os.ReadFile(first.Holes[0].File)
