@@ -293,7 +293,7 @@ func (p *process) read(a *attempt) {
 		a.lookAt = p.view.Installs
 		chance := p.c.draw(drawLook, a.id)
 		if delay := time.Duration(chance >> 8 % uint64(tick)); chance%8 == 0 {
-			a.looking = true
+			a.ours = true
 			p.c.at(p.c.now+delay, event{kind: evLook, process: p, life: p.life, attempt: a})
 			return
 		}
@@ -315,7 +315,7 @@ func (p *process) look(a *attempt) {
 	if p.waiting[a.id] != a {
 		return
 	}
-	a.looking = false
+	a.ours = false
 	snap, err := p.engine.Snapshot()
 	if err != nil {
 		p.c.fail("disk", "store %d: %v", p.id, err)
@@ -328,7 +328,37 @@ func (p *process) look(a *attempt) {
 	delete(p.waiting, a.id)
 	p.c.saw("lease read")
 	p.c.counts.LeaseReads++
-	p.c.send(a, p.serve(snap, a))
+	a.term = p.view.Term
+	p.haveRead(a, p.serve(snap, a))
+}
+
+// haveRead goes on with what an attempt has read: to its client, or to the second half of a swap.
+func (p *process) haveRead(a *attempt, r reply) {
+	a.reads = false
+	if a.call.kind == callGet || r.lost || r.err != nil {
+		p.unlatch(a)
+		p.c.send(a, r)
+		return
+	}
+	p.c.saw("swap")
+	p.c.requests++
+	a.old, a.id = r.values[0], p.c.requests
+	p.waiting[a.id] = a
+	chance := p.c.draw(drawThink, a.id)
+	if chance%4 > 0 {
+		p.write(a)
+		return
+	}
+	a.ours = true // it thinks about what it has read
+	p.c.at(p.c.now+time.Duration(chance>>8%uint64(30*tick)), event{kind: evThought, process: p, life: p.life, attempt: a})
+}
+
+// thought is a swap that has thought about what it has read, for so long that another store may have led meanwhile.
+func (p *process) thought(a *attempt) {
+	if p.waiting[a.id] == a {
+		a.ours = false
+		p.write(a)
+	}
 }
 
 // serve reads what was asked for out of one state. A disk that rots fails the read, and the store at the next occasion.

@@ -115,7 +115,7 @@ func (p *process) checkAnswer(a *attempt, ans *replica.Answer) {
 			c.saw("operator served")
 		}
 		return
-	case ans.Read != (a.call.kind == callGet):
+	case ans.Read != a.reads:
 		c.fail("answers", "store %d takes request %d for another kind of request", p.id, ans.ID)
 	case ans.Err == nil && p.failed != nil:
 		c.fail("fail-stop", "store %d acknowledges %s after its disk failed", p.id, c.describeCall(a))
@@ -124,7 +124,7 @@ func (p *process) checkAnswer(a *attempt, ans *replica.Answer) {
 	if c.opts.Trace {
 		c.tell(p, "answers %s: %v", c.describeCall(a), orOK(ans.Err))
 	}
-	if a.call.kind != callPut {
+	if a.reads || a.call.kind != callPut && a.call.kind != callSwap {
 		return
 	}
 	switch fate := c.ledger.fates[a.value]; {

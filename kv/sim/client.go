@@ -5,6 +5,7 @@ package sim
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"tinykv/kv/engine"
@@ -19,9 +20,11 @@ const (
 	callPut callKind = iota + 1
 	callDelete
 	callGet
+	callSwap  // put, and tell what was there before
+	callClear // delete all keys of the family default, but the pair, as a range
 )
 
-var callNames = [...]string{"", "put", "delete", "get"}
+var callNames = [...]string{"", "put", "delete", "get", "swap", "clear"}
 
 func (k callKind) String() string { return callNames[k] }
 
@@ -58,9 +61,13 @@ type attempt struct {
 	process *process
 	life    int
 
-	lookAt  uint64 // of a lease read: the installs of the view that was trusted
-	looking bool   // it is about to take its engine snapshot
-	reply   reply
+	reads bool   // it reads, or is about to; a swap reads first, and then writes
+	old   uint32 // what a swap has read
+	term  uint64 // in which it did
+
+	lookAt uint64 // of a lease read: the installs of the view that was trusted
+	ours   bool   // it is in the hands of the server, not of the store
+	reply  reply
 }
 
 // reply is what a client hears of an attempt.
@@ -103,11 +110,15 @@ func (c *Cluster) nextCall(cl *client) {
 		d.Store = 1 + cl.rnd.Uint64N(uint64(len(c.processes)))
 	}
 	d.Keys = c.chooseKeys(cl)
-	switch n := cl.rnd.IntN(20); {
-	case n < 10:
+	switch n := cl.rnd.IntN(40); {
+	case n < 18:
 		d.What = "put"
-	case n < 11:
+	case n < 20:
 		d.What = "delete"
+	case n < 21:
+		d.What, d.Keys = "clear", c.keyspace.cleared()
+	case n < 24:
+		d.What, d.Keys = "swap", d.Keys[:1]
 	default:
 		d.What = "get"
 	}
@@ -131,8 +142,8 @@ func (c *Cluster) chooseKeys(cl *client) []int {
 
 // begin begins a call.
 func (c *Cluster) begin(d *Decision) *call {
-	kinds := map[string]callKind{"put": callPut, "delete": callDelete, "get": callGet}
-	return c.launch(&call{id: d.Value, client: &c.clients[d.Client], kind: kinds[d.What], keys: d.Keys}, d.Store, d.For)
+	kind := callKind(slices.Index(callNames[:], d.What))
+	return c.launch(&call{id: d.Value, client: &c.clients[d.Client], kind: kind, keys: d.Keys}, d.Store, d.For)
 }
 
 // launch sends the first request of a call, to a store.
@@ -171,13 +182,44 @@ func (c *Cluster) arrives(a *attempt) {
 		return
 	}
 	a.life = p.life
-	p.waiting[a.id] = a
 	c.note(p, "asked", a.id)
-	if a.call.kind == callGet {
+	if !p.latch(a) {
+		c.send(a, reply{err: &region.BusyError{Reason: "the key is latched"}})
+		return
+	}
+	p.waiting[a.id] = a
+	if a.reads = a.call.kind == callGet || a.call.kind == callSwap; a.reads {
 		p.read(a)
 		return
 	}
-	p.receive(store.Write{ID: a.id, RequestContext: c.context(a), Batch: c.batch(a)})
+	p.write(a)
+}
+
+// write asks the store for the write of an attempt. One that was decided on what was read is bound to the term of that.
+func (p *process) write(a *attempt) {
+	p.receive(store.Write{ID: a.id, RequestContext: p.c.context(a), Term: a.term, Batch: p.c.batch(a)})
+}
+
+// latch takes the keys of a write, as a server does: until a swap is answered there is no other write of its keys here.
+// It reports whether they were free.
+func (p *process) latch(a *attempt) bool {
+	if a.call.kind == callGet {
+		return true
+	}
+	for _, other := range p.latched {
+		both := a.call.kind == callSwap || other.call.kind == callSwap
+		if both && slices.ContainsFunc(a.call.keys, func(key int) bool { return slices.Contains(other.call.keys, key) }) {
+			p.c.saw("latched key")
+			return false
+		}
+	}
+	p.latched = append(p.latched, a)
+	return true
+}
+
+// unlatch gives the keys back: the fate of the write is known here, or nobody knows it.
+func (p *process) unlatch(a *attempt) {
+	p.latched = slices.DeleteFunc(p.latched, func(other *attempt) bool { return other == a })
 }
 
 // context is the client's picture of the cluster: some say all they know, some little.
@@ -192,6 +234,10 @@ func (c *Cluster) context(a *attempt) store.RequestContext {
 // batch is what a write writes.
 func (c *Cluster) batch(a *attempt) *engine.Batch {
 	b := new(engine.Batch)
+	if a.call.kind == callClear {
+		b.DeleteRange(clearedFrom.cf, clearedFrom.key, clearedTo)
+		return b
+	}
 	for _, key := range a.call.keys {
 		for _, at := range c.keyspace.places(key) {
 			if a.call.kind == callDelete {
@@ -297,7 +343,7 @@ func (c *Cluster) giveUp(call *call) {
 
 // cancel tells the store that nobody waits for a request any more.
 func (p *process) cancel(a *attempt) {
-	if p.waiting[a.id] == a && !a.looking {
+	if p.waiting[a.id] == a && !a.ours {
 		p.receive(store.Cancel{ID: a.id, RegionID: firstRegion})
 	}
 }
@@ -323,8 +369,10 @@ func (c *Cluster) finish(call *call, ended time.Duration) {
 			continue
 		case call.kind == callGet:
 			op.value = a.reply.values[i]
-		case call.kind == callDelete:
-			op.value = 0
+		case call.kind == callSwap:
+			op.swap = a
+		case call.kind != callPut:
+			op.kind, op.value = callDelete, 0
 		}
 		c.history.add(op)
 	}

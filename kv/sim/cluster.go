@@ -78,6 +78,7 @@ const (
 	drawInstall
 	drawRestart
 	drawLook
+	drawThink
 )
 
 // draw is chance by place: the same arguments give the same number in every run of the seed.
@@ -227,6 +228,8 @@ func (c *Cluster) step() {
 		c.arrives(e.attempt)
 	case evLook:
 		e.process.look(e.attempt)
+	case evThought:
+		e.process.thought(e.attempt)
 	case evReply:
 		c.hears(e.attempt)
 	case evGiveUp:

@@ -189,17 +189,19 @@ func (p *process) answer(answers []replica.Answer) error {
 		}
 		delete(p.waiting, ans.ID)
 		p.checkAnswer(a, ans)
-		r := reply{err: ans.Err}
-		if ans.Err == nil && a.call != nil && a.call.kind == callGet {
-			if snap == nil {
-				var err error
-				if snap, err = p.engine.Snapshot(); err != nil {
-					return err
-				}
-			}
-			r = p.serve(snap, a)
+		if !a.reads || ans.Err != nil {
+			p.unlatch(a)
+			p.c.send(a, reply{err: ans.Err, values: []uint32{a.old}})
+			continue
 		}
-		p.c.send(a, r)
+		if snap == nil {
+			var err error
+			if snap, err = p.engine.Snapshot(); err != nil {
+				return err
+			}
+		}
+		a.term = ans.Term
+		p.haveRead(a, p.serve(snap, a))
 	}
 	return nil
 }
@@ -208,7 +210,7 @@ func (p *process) answer(answers []replica.Answer) error {
 func (p *process) halt(err error) {
 	c := p.c
 	for id, a := range p.waiting {
-		if !a.looking {
+		if !a.ours {
 			c.fail("one-answer", "store %d ends, and request %d has no answer: %s", p.id, id, c.describeCall(a))
 		}
 	}

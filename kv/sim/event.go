@@ -15,6 +15,7 @@ const (
 	evJob                           // a background job goes on
 	evRequest                       // a client's request arrives at a store
 	evLook                          // a reader that trusts a lease takes its engine snapshot
+	evThought                       // a swap has thought about what it has read
 	evReply                         // an answer arrives at a client
 	evGiveUp                        // a client's patience is over
 	evAgain                         // a call is tried once more

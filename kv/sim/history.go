@@ -23,6 +23,18 @@ type operation struct {
 	began  time.Duration
 	ended  time.Duration // never: the client does not know whether it took effect
 	store  uint64        // who answered, for the picture
+	swap   *attempt      // of a swap: it knows what it has read
+}
+
+// got is what an operation has read; reads is false for those that read nothing.
+func (op *operation) got() (value uint32, reads bool) {
+	switch op.kind {
+	case callGet:
+		return op.value, true
+	case callSwap:
+		return op.swap.old, true
+	}
+	return 0, false
 }
 
 // never is when an operation ends of which nobody knows whether it took effect: it may do so at any time.
@@ -36,18 +48,20 @@ type history struct {
 
 func (h *history) add(op operation) { h.operations = append(h.operations, op) }
 
-// of returns the operations on a key. A put of unknown effect that nobody ever read is left out: values are unique, so
-// if the others are linearizable, they are with it at the end, and the other way round. It would only cost time.
+// of returns the operations on a key. A put or swap of unknown effect whose value nobody ever read is left out: values are
+// unique, so if the others are linearizable without a put, they are with it, and the other way round; and whether a swap
+// happened at all nobody knows. A swap whose value was read did happen.
 func (h *history) of(key int) []operation {
 	read := map[uint32]bool{}
 	for i := range h.operations {
-		if op := &h.operations[i]; op.key == key && op.kind == callGet {
-			read[op.value] = true
+		op := &h.operations[i]
+		if value, reads := op.got(); reads && op.key == key {
+			read[value] = true
 		}
 	}
 	var ops []operation
 	for _, op := range h.operations {
-		if op.key == key && (op.ended != never || op.kind != callPut || read[op.value]) {
+		if op.key == key && (op.ended != never || op.kind == callDelete || read[op.value]) {
 			ops = append(ops, op)
 		}
 	}
@@ -100,6 +114,8 @@ var register = porcupine.Model{
 			return true, op.value
 		case callGet:
 			return state.(uint32) == op.value, state
+		case callSwap:
+			return state.(uint32) == op.swap.old, op.value
 		}
 		return true, uint32(0)
 	},
@@ -110,8 +126,11 @@ var register = porcupine.Model{
 
 func (op *operation) String() string {
 	s := fmt.Sprintf("%v %v", op.kind, valueName(op.value))
-	if op.kind == callDelete {
+	switch op.kind {
+	case callDelete:
 		s = op.kind.String()
+	case callSwap:
+		s = fmt.Sprintf("%s, before %s", s, valueName(op.swap.old))
 	}
 	if op.ended == never {
 		return s + ", unknown"

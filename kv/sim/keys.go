@@ -36,6 +36,22 @@ func newKeyspace(n int) keyspace {
 	return k
 }
 
+// What a clear deletes: a range of one family, which holds every third key.
+var (
+	clearedFrom = place{engine.Default, []byte("key")}
+	clearedTo   = []byte("kez")
+)
+
+// cleared are the keys in that range.
+func (k *keyspace) cleared() (keys []int) {
+	for i, at := range k.singles {
+		if at.cf == clearedFrom.cf {
+			keys = append(keys, i+1)
+		}
+	}
+	return keys
+}
+
 // size is how many keys there are beside the pair.
 func (k *keyspace) size() int { return len(k.singles) }
 

@@ -63,6 +63,7 @@ type process struct {
 	pausedUntil time.Duration
 	view        replica.View // of the first region, the newest that was published
 	waiting     map[uint64]*attempt
+	latched     []*attempt // writes whose keys no swap may touch, and the other way round
 	mirror      mirror
 	heard       *replica.Message
 	streams     []*stream // to and from this process

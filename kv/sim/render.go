@@ -58,7 +58,7 @@ func (c *Cluster) describeCall(a *attempt) string {
 		names = append(names, c.keyName(key))
 	}
 	s := fmt.Sprintf("call %d, request %d: %v %s", a.call.id, a.id, a.call.kind, strings.Join(names, ", "))
-	if a.call.kind == callPut {
+	if a.call.kind == callPut || a.call.kind == callSwap {
 		s += " = " + valueName(a.value)
 	}
 	switch {
@@ -67,7 +67,7 @@ func (c *Cluster) describeCall(a *attempt) string {
 		s += ": unknown"
 	case a.call.err != nil:
 		s += ": " + a.call.err.Error()
-	case a.call.kind == callGet:
+	case a.call.kind == callGet || a.call.kind == callSwap:
 		s += fmt.Sprintf(": %v", a.reply.values)
 	}
 	return s

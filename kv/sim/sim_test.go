@@ -11,7 +11,7 @@ import (
 var worlds = []sim.World{
 	{Name: "three", Must: []string{"crash within a write", "crash before WriteLog", "crash before Send", "partition", "paused",
 		"message lost", "message repeated", "log compacted", "snapshot installed", "disk failed", "ended properly",
-		"stray message", "unknown outcome", "operator served"}},
+		"stray message", "unknown outcome", "operator served", "swap", "latched key"}},
 	{Name: "calm", Options: sim.Options{Calm: true}},
 	{Name: "five", Options: sim.Options{Stores: 5}, Must: []string{"snapshot installed", "partition"}},
 	{Name: "lease", Options: sim.Options{Raft: raft.Config{ReadMode: raft.ReadLease}},

@@ -213,7 +213,7 @@ func (r *reader) decision(d *Decision) {
 		d.Value = r.number()
 		r.expect("of")
 		d.Client = int(r.number())
-		d.What, d.Keys = r.oneOf("put", "delete", "get"), r.keys()
+		d.What, d.Keys = r.oneOf(callNames[1:]...), r.keys()
 		r.expect("at")
 		d.Store = r.number()
 		d.For = r.duration()

@@ -95,6 +95,11 @@ func answered(effects []store.Effect, change func([]replica.Answer) []replica.An
 	return effects
 }
 
+// hideOwn removes answers to requests that the wrong store has made itself.
+func hideOwn(as []replica.Answer) []replica.Answer {
+	return slices.DeleteFunc(as, func(a replica.Answer) bool { return a.ID >= 1<<40 })
+}
+
 // wrongs are the mistakes that a store can make, and which invariants may find each.
 var wrongs = []struct {
 	name  string
@@ -159,9 +164,7 @@ var wrongs = []struct {
 			return []store.Event{e}
 		},
 		turn: func(_ *wrong, effects []store.Effect) []store.Effect {
-			return answered(effects, func(as []replica.Answer) []replica.Answer {
-				return slices.DeleteFunc(as, func(a replica.Answer) bool { return a.ID >= 1<<40 })
-			})
+			return answered(effects, hideOwn)
 		}}, []string{"applied-once"}},
 
 	{"data that is not written", Options{Calm: true}, wrong{turn: func(w *wrong, effects []store.Effect) []store.Effect {
@@ -204,6 +207,23 @@ var wrongs = []struct {
 				return nil
 			}
 			return []store.Event{e}
+		}}, []string{"linearizable"}},
+
+	{"a write that is bound to no term", Options{Calm: true, Keys: 1}, wrong{
+		event: func(w *wrong, e store.Event) []store.Event {
+			if write, ok := e.(store.Write); ok {
+				write.Term = 0
+				e = write
+			}
+			if w.turns%100 != 50 { // leadership goes back and forth
+				return []store.Event{e}
+			}
+			to := firstPeer(1 + w.p.id%3)
+			rc := store.RequestContext{RegionID: firstRegion}
+			return []store.Event{e, store.TransferLeader{ID: 1 << 40, RequestContext: rc, To: to}}
+		},
+		turn: func(_ *wrong, effects []store.Effect) []store.Effect {
+			return answered(effects, hideOwn)
 		}}, []string{"linearizable"}},
 
 	{"a lease that is too long", Options{Favour: FavourLeaders, Ticks: 800, Raft: raft.Config{ReadMode: raft.ReadLease}}, wrong{
