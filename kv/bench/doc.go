@@ -11,10 +11,16 @@
 //	cd kv/bench && go test -bench .
 //	cd kv/bench && go test -bench 'Put/pebble/.*/100' -benchtime 5s
 //
+// BenchmarkCluster has three replicas beside three members of etcd (go.etcd.io/etcd/server/v3, each a process of its own), in
+// one run, in turns: a put, and a get that may not be stale. Both sync every disk before they acknowledge a put.
+//
+//	cd kv/bench && go test -bench Cluster -count 5
+//
 // # What the columns say
 //
 //	ops/s           operations per second, of all clients together
 //	p50-µs, p99-µs  half of the operations, and all but one in a hundred, took no longer
+//	servers-cpu-µs  processor time of all servers of a system per operation, the scheduler among them
 //	server-cpu-µs   processor time of the server per operation
 //	client-cpu-µs   processor time of this process per operation: the load generator, the client, and for Engine the engine
 //	syncs           writes to the engine with a sync, per operation: below 1 means that several puts shared one

@@ -11,22 +11,22 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
 
-// binary is the server's program, built once for all benchmarks.
-var binary string
+// binary and schedulerBinary are the server's programs, built once for all benchmarks.
+var binary, schedulerBinary string
 
 func TestMain(m *testing.M) {
+	beMember()
 	dir, err := os.MkdirTemp("", "tinykv-bench-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	binary = filepath.Join(dir, "kv")
-	build := exec.Command("go", "build", "-trimpath", "-o", binary, "./kv")
+	binary, schedulerBinary = filepath.Join(dir, "kv"), filepath.Join(dir, "scheduler")
+	build := exec.Command("go", "build", "-trimpath", "-o", dir, "./kv", "./scheduler")
 	build.Dir = filepath.Join("..", "..") // the module of the server
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	code := 1
@@ -48,35 +48,10 @@ func startServer(b *testing.B, engine string) process {
 	dir := b.TempDir()
 	cmd := exec.Command(binary, "serve", "--data-dir", filepath.Join(dir, "data"), "--engine", engine, "--log-level", "error",
 		"--addr", "127.0.0.1:0", "--scheduler-addr", "127.0.0.1:0", "--status-addr", "127.0.0.1:0")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		if err := cmd.Wait(); err != nil {
-			b.Errorf("the server ended with %v", err)
-		}
-	})
-	lines := bufio.NewScanner(out)
-	if !lines.Scan() {
-		b.Fatal("the server ended before it was ready")
-	}
-	var p process
-	for _, field := range strings.Fields(lines.Text()) {
-		switch name, value, _ := strings.Cut(field, "="); name {
-		case "scheduler":
-			p.scheduler = value
-		case "status":
-			p.status = value
-		}
-	}
+	line := start(b, cmd).ready(b)
+	p := process{scheduler: fields(line)["scheduler"], status: fields(line)["status"]}
 	if p.scheduler == "" || p.status == "" {
-		b.Fatalf("the server does not say where it listens: %q", lines.Text())
+		b.Fatalf("the server does not say where it listens: %q", line)
 	}
 	return p
 }
