@@ -38,14 +38,16 @@ func (p *process) checkStart() {
 	p.readMirror()
 	p.mirror.truncated = state.Truncated.Index
 	was, is := p.durable.hard, state.Hard
-	if is.Term < was.Term || is.Term == was.Term && was.Vote != raft.None && is.Vote != was.Vote || is.Commit < was.Commit {
+	forgot := is.Term == was.Term && was.Vote != raft.None && is.Vote != was.Vote
+	if is.Term < was.Term || forgot || is.Commit < was.Commit {
 		p.c.fail("durable", "store %d made %+v durable and starts with %+v", p.id, was, is)
 	}
 	if state.Last.Term == p.durable.last.Term && state.Last.Index < p.durable.last.Index {
 		p.c.fail("durable", "store %d made its log durable up to %v and starts with %v", p.id, p.durable.last, state.Last)
 	}
 	if p.mirror.applied < p.durable.applied {
-		p.c.fail("durable", "store %d made its data durable up to %d and starts with %d", p.id, p.durable.applied, p.mirror.applied)
+		p.c.fail("durable", "store %d made its data durable up to %d and starts with %d", p.id, p.durable.applied,
+			p.mirror.applied)
 	}
 	p.durable = durable{hard: is, last: state.Last, applied: p.mirror.applied}
 }
@@ -158,7 +160,8 @@ func (p *process) publish(views []replica.View) {
 			p.c.fail("address", "store %d speaks of region %d", p.id, v.Region.ID)
 		}
 		samePeer := p.view.Peer == v.Peer
-		if samePeer && !v.Gone && (v.Term < p.view.Term || v.Installs == p.view.Installs && v.Applied.Index < p.view.Applied.Index) {
+		back := v.Installs == p.view.Installs && v.Applied.Index < p.view.Applied.Index
+		if samePeer && !v.Gone && (v.Term < p.view.Term || back) {
 			p.c.fail("monotone", "store %d published term %d, applied %v, and now term %d, applied %v", p.id, p.view.Term,
 				p.view.Applied, v.Term, v.Applied)
 		}
@@ -214,3 +217,25 @@ func (p *process) readState() (applied raftlog.Position, there, member bool) {
 }
 
 const everything = math.MaxUint64
+
+// documented tells whether an error is one that a request may be answered with, so that a client knows what to do.
+func documented(err error) bool {
+	var (
+		notLeader    *region.NotLeaderError
+		notFound     *region.NotFoundError
+		epoch        *region.EpochNotMatchError
+		otherStore   *region.StoreNotMatchError
+		otherPeer    *region.PeerNotMatchError
+		outside      *region.KeyNotInRegionError
+		busy         *region.BusyError
+		stale        *region.StaleCommandError
+		undetermined *region.UndeterminedError
+		otherCluster *store.ClusterError
+	)
+	return errors.As(err, &notLeader) || errors.As(err, &notFound) || errors.As(err, &epoch) ||
+		errors.As(err, &otherStore) || errors.As(err, &otherPeer) || errors.As(err, &outside) ||
+		errors.As(err, &busy) || errors.As(err, &stale) || errors.As(err, &undetermined) ||
+		errors.As(err, &otherCluster) || errors.Is(err, store.ErrCancelled) ||
+		errors.Is(err, raft.ErrConfChangePending) || errors.Is(err, raft.ErrBadConfChange) ||
+		errors.Is(err, raft.ErrBadTransfer)
+}

@@ -8,10 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"tinykv/kv/engine"
 	"tinykv/kv/region"
-	"tinykv/kv/store"
-	"tinykv/raft"
 )
 
 type callKind uint8
@@ -174,82 +171,6 @@ func (c *Cluster) try(call *call, storeID uint64) {
 	}
 }
 
-// arrives lets a request arrive at its store.
-func (c *Cluster) arrives(a *attempt) {
-	p := a.process
-	if p.core == nil {
-		c.send(a, reply{err: errRefused})
-		return
-	}
-	a.life = p.life
-	c.note(p, "asked", a.id)
-	if !p.latch(a) {
-		c.send(a, reply{err: &region.BusyError{Reason: "the key is latched"}})
-		return
-	}
-	p.waiting[a.id] = a
-	if a.reads = a.call.kind == callGet || a.call.kind == callSwap; a.reads {
-		p.read(a)
-		return
-	}
-	p.write(a)
-}
-
-// write asks the store for the write of an attempt. One that was decided on what was read is bound to the term of that.
-func (p *process) write(a *attempt) {
-	p.receive(store.Write{ID: a.id, RequestContext: p.c.context(a), Term: a.term, Batch: p.c.batch(a)})
-}
-
-// latch takes the keys of a write, as a server does: until a swap is answered there is no other write of its keys here.
-// It reports whether they were free.
-func (p *process) latch(a *attempt) bool {
-	if a.call.kind == callGet {
-		return true
-	}
-	for _, other := range p.latched {
-		both := a.call.kind == callSwap || other.call.kind == callSwap
-		if both && slices.ContainsFunc(a.call.keys, func(key int) bool { return slices.Contains(other.call.keys, key) }) {
-			p.c.saw("latched key")
-			return false
-		}
-	}
-	p.latched = append(p.latched, a)
-	return true
-}
-
-// unlatch gives the keys back: the fate of the write is known here, or nobody knows it.
-func (p *process) unlatch(a *attempt) {
-	p.latched = slices.DeleteFunc(p.latched, func(other *attempt) bool { return other == a })
-}
-
-// context is the client's picture of the cluster: some say all they know, some little.
-func (c *Cluster) context(a *attempt) store.RequestContext {
-	rc := store.RequestContext{ClusterID: clusterID, StoreID: a.process.id, RegionID: firstRegion}
-	if a.call.id%3 > 0 {
-		rc.Epoch = a.call.client.epoch
-	}
-	return rc
-}
-
-// batch is what a write writes.
-func (c *Cluster) batch(a *attempt) *engine.Batch {
-	b := new(engine.Batch)
-	if a.call.kind == callClear {
-		b.DeleteRange(clearedFrom.cf, clearedFrom.key, clearedTo)
-		return b
-	}
-	for _, key := range a.call.keys {
-		for _, at := range c.keyspace.places(key) {
-			if a.call.kind == callDelete {
-				b.Delete(at.cf, at.key)
-			} else {
-				b.Put(at.cf, at.key, value(a.value, a.call.text))
-			}
-		}
-	}
-	return b
-}
-
 // send lets a reply travel to the client. It may be lost on the way.
 func (c *Cluster) send(a *attempt, r reply) {
 	a.reply = r
@@ -341,13 +262,6 @@ func (c *Cluster) giveUp(call *call) {
 	c.finish(call, never)
 }
 
-// cancel tells the store that nobody waits for a request any more.
-func (p *process) cancel(a *attempt) {
-	if p.waiting[a.id] == a && !a.ours {
-		p.receive(store.Cancel{ID: a.id, RegionID: firstRegion})
-	}
-}
-
 // drop ends a call that has no effect.
 func (c *Cluster) drop(call *call, err error) {
 	call.err = err
@@ -398,26 +312,4 @@ func (c *Cluster) end(call *call) {
 	if !c.playing && !c.manual {
 		c.at(c.now+c.think(call.client), event{kind: evNext, client: call.client.number})
 	}
-}
-
-// refusals are the errors that a request may be answered with, so that a client knows what to do.
-func documented(err error) bool {
-	var (
-		notLeader    *region.NotLeaderError
-		notFound     *region.NotFoundError
-		epoch        *region.EpochNotMatchError
-		otherStore   *region.StoreNotMatchError
-		otherPeer    *region.PeerNotMatchError
-		outside      *region.KeyNotInRegionError
-		busy         *region.BusyError
-		stale        *region.StaleCommandError
-		undetermined *region.UndeterminedError
-		otherCluster *store.ClusterError
-	)
-	return errors.As(err, &notLeader) || errors.As(err, &notFound) || errors.As(err, &epoch) ||
-		errors.As(err, &otherStore) || errors.As(err, &otherPeer) || errors.As(err, &outside) ||
-		errors.As(err, &busy) || errors.As(err, &stale) || errors.As(err, &undetermined) ||
-		errors.As(err, &otherCluster) || errors.Is(err, store.ErrCancelled) ||
-		errors.Is(err, raft.ErrConfChangePending) || errors.Is(err, raft.ErrBadConfChange) ||
-		errors.Is(err, raft.ErrBadTransfer)
 }

@@ -147,7 +147,7 @@ func newCluster(seed uint64, opts Options) *Cluster {
 	return c
 }
 
-// firstPeer is the id of the peer that a store has in the beginning: no store's id, so that one can't be taken for the other.
+// firstPeer is the id of the peer that a store has in the beginning: no store's id, so that neither is taken for the other.
 func firstPeer(storeID uint64) uint64 { return 100 + storeID }
 
 // process returns a store by its id; nil if there is none.

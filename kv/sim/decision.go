@@ -29,8 +29,8 @@ const (
 	VerbDisk                     // the disk What of Store ("log" or "data") becomes Where
 	VerbFlip                     // a bit of the disk What of Store flips
 	VerbTransfer                 // Store is asked to hand leadership to the peer on store To
-	VerbChange                   // Store is asked for a change of the members: What ("add", "learner", "remove"), the peer of id Value on To
-	VerbStray                    // Store receives a message that is none of its business: What, made of the last one it got
+	VerbChange                   // Store is asked to "add", "remove" or make a "learner" (What) of peer Value on store To
+	VerbStray                    // Store receives the last message once more, changed: What is wrong with it
 	VerbCalm                     // trouble is over: from here on there must be progress; the stores in Keys are gone
 )
 

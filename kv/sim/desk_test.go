@@ -118,11 +118,12 @@ func TestLeaseReadsAskNobody(t *testing.T) {
 	}
 }
 
-// TestCalmNeedsNoSyncOfTheData : nothing is compacted, so the data store is never synced; and a put costs a sync of the log on
-// each store, at most.
+// TestCalmNeedsNoSyncOfTheData : nothing is compacted, so the data store is never synced; and a put costs a sync of the log
+// on each store, at most.
 func TestCalmNeedsNoSyncOfTheData(t *testing.T) {
 	res := sim.Run(1, sim.Options{Calm: true, Clients: 1})
-	if c := res.Counts; res.Err != nil || c.DataSyncs != 0 || c.Writes == 0 || float64(c.LogSyncs) > 3.1*float64(c.Writes)+20 {
+	c := res.Counts
+	if most := 3.1*float64(c.Writes) + 20; res.Err != nil || c.DataSyncs != 0 || c.Writes == 0 || float64(c.LogSyncs) > most {
 		t.Errorf("%v, %+v", res.Err, c)
 	}
 }

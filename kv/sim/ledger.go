@@ -149,7 +149,8 @@ func (l *ledger) perform(p *process, e *raft.Entry) {
 		}
 		known := l.fates[n]
 		if known.refused {
-			p.c.fail("refused-applied", "%s is applied at %d, but its caller was told that it will never be", valueName(n), e.Index)
+			p.c.fail("refused-applied", "%s is applied at %d, but its caller was told that it will never be", valueName(n),
+				e.Index)
 		}
 		if known.index != 0 && known.index != e.Index {
 			p.c.fail("applied-once", "%s is applied at %d and at %d", valueName(n), known.index, e.Index)

@@ -177,7 +177,8 @@ func (c *Cluster) checkHistory() {
 		}
 		p.readMirror()
 		if p.engine.open > len(p.streams) {
-			c.fail("snapshots-closed", "store %d has %d snapshots of its data open, and %d streams", p.id, p.engine.open, len(p.streams))
+			c.fail("snapshots-closed", "store %d has %d snapshots of its data open, and %d streams", p.id, p.engine.open,
+				len(p.streams))
 		}
 	}
 	key, verdict := c.history.check()

@@ -115,8 +115,10 @@ func (p *process) open() (core, error) {
 	}
 	p.engine = &watched{Engine: dataEngine}
 	// What survived a crash may still be in a cache that the next one empties. Raft counts it as durable, so it must be.
-	if err := errors.Join(logEngine.Write(new(engine.Batch), engine.Synced), p.engine.Write(new(engine.Batch), engine.Synced)); err != nil {
-		return nil, err
+	for _, e := range []engine.Engine{logEngine, p.engine} {
+		if err := e.Write(new(engine.Batch), engine.Synced); err != nil {
+			return nil, err
+		}
 	}
 	if p.raftLog, err = raftlog.Open(logEngine, raftlog.Options{CacheBytes: p.c.cacheBytes(p)}); err != nil {
 		return nil, err

@@ -226,7 +226,7 @@ var wrongs = []struct {
 			return answered(effects, hideOwn)
 		}}, []string{"linearizable"}},
 
-	{"a lease that is too long", Options{Favour: FavourLeaders, Ticks: 800, Raft: raft.Config{ReadMode: raft.ReadLease}}, wrong{
+	{"a lease that is too long", Options{Favour: FavourLeaders, Raft: raft.Config{ReadMode: raft.ReadLease}}, wrong{
 		turn: func(w *wrong, effects []store.Effect) []store.Effect {
 			for _, e := range effects {
 				if p, ok := e.(store.Publish); ok {
@@ -249,21 +249,23 @@ var wrongs = []struct {
 		return effects
 	}}, []string{"log-kept", "panic"}},
 
-	{"words after a failure", Options{Favour: FavourBadDisks}, wrong{turn: func(w *wrong, effects []store.Effect) []store.Effect {
-		if w.failed {
-			return append([]store.Effect{store.SyncData{}}, effects...)
-		}
-		return effects
-	}}, []string{"fail-stop"}},
-
-	{"good news after a failure", Options{Favour: FavourBadDisks}, wrong{turn: func(w *wrong, effects []store.Effect) []store.Effect {
-		return answered(effects, func(as []replica.Answer) []replica.Answer {
+	{"words after a failure", Options{Favour: FavourBadDisks}, wrong{
+		turn: func(w *wrong, effects []store.Effect) []store.Effect {
 			if w.failed {
-				as[0].Err = nil
+				return append([]store.Effect{store.SyncData{}}, effects...)
 			}
-			return as
-		})
-	}}, []string{"fail-stop", "acknowledged-applied"}},
+			return effects
+		}}, []string{"fail-stop"}},
+
+	{"good news after a failure", Options{Favour: FavourBadDisks}, wrong{
+		turn: func(w *wrong, effects []store.Effect) []store.Effect {
+			return answered(effects, func(as []replica.Answer) []replica.Answer {
+				if w.failed {
+					as[0].Err = nil
+				}
+				return as
+			})
+		}}, []string{"fail-stop", "acknowledged-applied"}},
 
 	{"a message to nobody", Options{Calm: true}, wrong{turn: func(w *wrong, effects []store.Effect) []store.Effect {
 		for _, e := range effects {
