@@ -28,8 +28,10 @@ type pendingReads struct {
 	count     int    // of all reads that wait
 }
 
-// Read asks to read the newest state; id gets its answer in the Work of a later turn. An error is the answer: the
-// picture of the region is wrong (check), this peer does not lead, or too many wait.
+// Read asks to read the newest state; id gets its answer in the Work of a later turn. An error is the answer, and there
+// will be no other. In this order: the picture of the region is wrong ([Replica.check]); this peer does not lead
+// ([Replica.checkLeads]); or as many reads wait already as may (Limits.MaxReads; region.BusyError). What is taken is
+// collected, and counted in count until it has its answer.
 func (r *Replica) Read(id uint64, rc *RequestContext) error {
 	if err := r.check(rc); err != nil {
 		return err
@@ -81,8 +83,8 @@ func (r *Replica) confirmReads(states []raft.ReadState) {
 	}
 }
 
-// answerReads answers the confirmed reads whose index is applied, with the term in which this peer leads (leadTerm),
-// in the order in which they were confirmed. The data store will hold what is applied when the answer is carried out,
+// answerReads answers the confirmed reads whose index is applied ([Work.answerRead]), with the term in which this peer
+// leads (leadTerm), in the order in which they were confirmed. They do not wait any more. The data store will hold what is applied when the answer is carried out,
 // because Answers come after Data. While a snapshot is being installed there is no state to read, and nothing is
 // answered.
 func (r *Replica) answerReads(w *Work) {
@@ -101,8 +103,8 @@ func (r *Replica) answerReads(w *Work) {
 	q.confirmed = slices.Delete(q.confirmed, 0, n)
 }
 
-// fail answers all reads that wait, in whichever queue, with an error. Batches are numbered on from where they were:
-// raft may still answer an old one.
+// fail answers all reads that wait, in whichever queue, with an error; then none waits. Batches are numbered on from
+// where they were: raft may still answer an old one.
 func (q *pendingReads) fail(err error, w *Work) {
 	for _, list := range [][]readBatch{q.confirmed, q.asked, {{ids: q.collected}}} {
 		for _, batch := range list {
@@ -114,7 +116,7 @@ func (q *pendingReads) fail(err error, w *Work) {
 	*q = pendingReads{number: q.number}
 }
 
-// cancel forgets a read, and reports whether it waited.
+// cancel forgets one read, in whichever queue it waits, and reports whether it did. The others of its batch wait on.
 func (q *pendingReads) cancel(id uint64) bool {
 	found := false
 	forget := func(ids []uint64) []uint64 {

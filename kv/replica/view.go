@@ -8,8 +8,9 @@ import (
 	"tinykv/kv/region"
 )
 
-// publish tells what changed since the last view that was published. If readers may still trust a lease that is gone, or
-// ends earlier, they are told so first (Revoke).
+// publish tells what changed since the view that is published. The present one ([Replica.view]) is the next, and Done
+// will call it published. It goes to Work.Views, unless it says nothing new (sameView). If readers may still trust a
+// lease that is gone by now, or ends earlier, that is withdrawn first (Revoke).
 func (r *Replica) publish(w *Work) {
 	r.next = r.view()
 	if r.next.LeaseUntil < r.published.LeaseUntil {
@@ -20,8 +21,8 @@ func (r *Replica) publish(w *Work) {
 	}
 }
 
-// Revoke withdraws the lease, if readers may trust one (Work.Revoked): what they know of this peer stays as it is, but for
-// that.
+// Revoke withdraws the lease, if readers may trust one: the view that is published goes to Work.Revoked without it.
+// What they know of this peer stays as it is, but for that.
 func (r *Replica) Revoke(w *Work) {
 	if r.published.LeaseUntil > 0 {
 		v := r.published
@@ -45,8 +46,9 @@ func (r *Replica) view() View {
 // acknowledged. What this peer acknowledged it had applied; what leaders before it acknowledged is applied once an
 // entry of its own term is, because that comes after all of theirs.
 //
-// The lease is counted in ticks, from the time at which the last one was due: it may have been given late, but the
-// promise of the quorum runs since then.
+// The lease is counted in ticks (Config.TickInterval), from the time at which the last one was due (tickedAt): it may
+// have been given late, but the promise of the quorum runs since then. While a snapshot is being installed there is no
+// state to read, and a peer that was removed serves nobody.
 func (r *Replica) leaseUntil() time.Duration {
 	ticks := r.node.LeaseTicks()
 	if ticks == 0 || r.applied.Term != r.node.Term() || r.installing() || r.removed != nil {

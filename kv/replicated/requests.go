@@ -55,7 +55,11 @@ func (s *Store) Snapshot(ctx context.Context, rc *kvrpcpb.Context) (engine.Snaps
 	return &regionSnapshot{Snapshot: a.snapshot, region: view.Region, term: a.term}, nil
 }
 
-// byLease answers a read without the loop, if the newest view allows it (see replica.View).
+// byLease answers a read without the loop, if the newest view of its region allows it: the request fits it ([fits]), and
+// its term, if it demands one, is the view's; the peer leads and installs nothing; and its lease has not ended by now
+// (LeaseUntil). Only then it takes the engine snapshot; if it can't, the loop knows what to say. If the newest view has
+// other Installs afterwards, or there is none, the data was being replaced meanwhile: the snapshot is closed, and the
+// loop is asked. What is handed out sees the region alone, in the view's term ([regionSnapshot]).
 func (s *Store) byLease(rc *kvrpcpb.Context) (engine.Snapshot, bool) {
 	view := s.views.of(rc.GetRegionId())
 	if view == nil || !fits(view, contextOf(rc), s.opts.ClusterID) || !view.Leads() || view.Installing ||
@@ -73,7 +77,8 @@ func (s *Store) byLease(rc *kvrpcpb.Context) (engine.Snapshot, bool) {
 	return &regionSnapshot{Snapshot: snap, region: view.Region, term: view.Term}, true
 }
 
-// fits tells whether the asker's picture of the cluster is what the view shows.
+// fits tells whether the asker's picture of the cluster is what the view shows: cluster, store, peer, and epoch. Zero
+// means "not said", and fits.
 func fits(v *replica.View, rc store.RequestContext, clusterID uint64) bool {
 	return (rc.ClusterID == 0 || rc.ClusterID == clusterID) &&
 		(rc.StoreID == 0 || rc.StoreID == v.Peer.StoreID) &&

@@ -143,8 +143,11 @@ func (s *Store) Handle(now time.Duration, e Event) {
 // NextTick is when Handle or Turn is to be called at the latest, on their clock.
 func (s *Store) NextTick() time.Duration { return s.nextTick }
 
-// tick gives the ticks that have become due. If many have, because the process stood still, the first of them are left
-// out: more than maxTicks change nothing, for within so many every lease ends and every timeout passes.
+// tick gives every member the ticks that have become due by now: one at nextTick and one after each TickInterval since
+// then, each with the time at which it was due, which may be long ago. After that, nextTick is the next one to come, and
+// all members are touched. If many are due, because the process stood still, the first of them are left out: more than
+// maxTicks change nothing, for within so many every lease ends and every timeout passes. Before nextTick, and after the
+// store has ended, nothing happens.
 func (s *Store) tick(now time.Duration) {
 	if now < s.nextTick || s.ended() {
 		return
