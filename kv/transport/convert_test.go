@@ -86,8 +86,47 @@ func TestEveryFieldOfAMessageIsKnownToTheConversion(t *testing.T) {
 			names = append(names, field.Name)
 		}
 		if got := strings.Join(names, " "); got != test.known {
-			t.Errorf("%T has the fields %s; the conversion knows %s: extend it, and then this test", test.value, got, test.known)
+			t.Errorf("%T has the fields %s; the conversion knows %s: extend it, and then this test",
+				test.value, got, test.known)
 		}
+	}
+}
+
+func TestConversionAllocatesByTheFrame(t *testing.T) {
+	messages := make([]replica.Message, 100)
+	for i := range messages {
+		messages[i] = messageOf(raft.MsgApp, raft.Entry{Term: 1, Index: 1}, raft.Entry{Term: 1, Index: 2})
+	}
+	frame := toFrame(messages)
+	// The frame, its messages, pointers to them, their entries, pointers to those.
+	if n := testing.AllocsPerRun(100, func() { toFrame(messages) }); n != 5 {
+		t.Errorf("%v allocations to make a frame of 100 messages, want 5", n)
+	}
+	// The messages and their entries.
+	if n := testing.AllocsPerRun(100, func() { _, _ = toMessages(frame, 1, 2) }); n != 2 {
+		t.Errorf("%v allocations to take a frame of 100 messages apart, want 2", n)
+	}
+}
+
+func TestBytesOnTheWire(t *testing.T) {
+	beat := heartbeat(1, 2, 1)
+	beat.RegionID, beat.Raft.Term, beat.Raft.Commit = 1000, 10, 100_000
+	put := heartbeat(1, 2, 0)
+	put.Raft.Type, put.Raft.Index, put.Raft.LogTerm = raft.MsgApp, 100_000, 10
+	put.Raft.Entries = []raft.Entry{{Term: 10, Index: 100_001, Data: make([]byte, 256)}}
+	for _, test := range []struct {
+		name string
+		m    replica.Message
+		want int
+	}{{"heartbeat", beat, 19}, {"append_of_256_bytes", put, 287}} {
+		t.Run(test.name, func(t *testing.T) {
+			if n := proto.Size(toFrame([]replica.Message{test.m})); n != test.want {
+				t.Errorf("%d bytes, want %d", n, test.want)
+			}
+			if n := sizeOf(&test.m); n < test.want {
+				t.Errorf("counts as %d bytes against limits, but has %d", n, test.want)
+			}
+		})
 	}
 }
 

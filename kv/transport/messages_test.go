@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -215,7 +216,7 @@ func TestClosedTransportDropsAndCounts(t *testing.T) {
 		if d := one.Stats().Dropped.Closed; d != 1 {
 			t.Errorf("%d dropped as closed", d)
 		}
-		if err := one.SendSnapshot(t.Context(), 2, chunksOf("x")); err == nil || !strings.Contains(err.Error(), ErrClosed.Error()) {
+		if err := one.SendSnapshot(t.Context(), 2, chunksOf("x")); !errors.Is(err, ErrClosed) {
 			t.Errorf("a snapshot after Close: %v", err)
 		}
 		await(t, "end of the session", func() bool { return two.Stats().OpenStreams == 0 })

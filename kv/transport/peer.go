@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"tinykv/kv/replica"
@@ -22,6 +23,7 @@ type peer struct {
 	// Of the peer's goroutine.
 	stream outgoing // nil: not connected
 	opened time.Time
+	told   bool // the log has it that the store can't be reached
 
 	// Guarded by the transport's lock.
 	queue      queue
@@ -165,7 +167,7 @@ func (p *peer) connect() error {
 	case err != nil:
 		return fmt.Errorf("connect to store %d: no answer within %v: %w", p.store, p.t.options.ConnectTimeout, err)
 	}
-	p.stream, p.opened = stream, time.Now()
+	p.stream, p.opened, p.told = stream, time.Now(), false
 	if !patience.Stop() {
 		return fmt.Errorf("connect to store %d: no answer within %v", p.store, p.t.options.ConnectTimeout)
 	}
@@ -219,8 +221,13 @@ func (p *peer) fail(cause error) {
 	if p.t.ctx.Err() != nil {
 		return
 	}
+	level := slog.LevelDebug
+	if wasOpen || !p.told {
+		level = slog.LevelWarn // once for each time that the store is gone
+	}
+	p.told = true
 	pause := p.noteFailure(wasOpen, cause)
-	p.t.log.Warn("not connected", "to", p.store, "err", cause, "pause", pause)
+	p.t.log.Log(p.t.ctx, level, "not connected, will try again", "to", p.store, "err", cause, "pause", pause)
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {

@@ -4,8 +4,8 @@ package transport
 
 import "tinykv/kv/replica"
 
-// queue is filled by Send and emptied by the peer's goroutine. It is no longer than its limits, where what was taken and
-// is still being sent counts as well. The transport's lock guards it.
+// queue is filled by Send and emptied by the peer's goroutine. It is no longer than its limits, where what was taken
+// and is still being sent counts as well. The transport's lock guards it.
 type queue struct {
 	maxMessages, maxBytes int
 

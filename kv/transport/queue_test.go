@@ -5,6 +5,7 @@ package transport
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,7 +98,7 @@ func TestFramesAreAsLargeAsAllowedAndNeverEmpty(t *testing.T) {
 		lengths = append(lengths, n)
 		rest = rest[n:]
 	}
-	if want := []int{2, 1, 1}; len(lengths) != 3 || lengths[0] != want[0] || lengths[1] != want[1] || lengths[2] != want[2] {
+	if want := []int{2, 1, 1}; !slices.Equal(lengths, want) {
 		t.Errorf("frames of %v messages, want %v", lengths, want)
 	}
 }

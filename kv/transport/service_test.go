@@ -51,6 +51,9 @@ func TestStreamsThatMisbehaveAreEndedAndHurtNobodyElse(t *testing.T) {
 	}
 	broken := frameOf(nil, heartbeat(3, 2, 9))
 	broken.Messages[0].Type = 77
+	wrongHello := func(change func(*storepb.Hello)) []*storepb.Frame {
+		return []*storepb.Frame{frameOf(helloWith(change), heartbeat(3, 2, 9))}
+	}
 	for _, test := range []struct {
 		name   string
 		frames []*storepb.Frame
@@ -62,13 +65,13 @@ func TestStreamsThatMisbehaveAreEndedAndHurtNobodyElse(t *testing.T) {
 			"hello: missing in the first frame", func(r Refused) uint64 { return r.Malformed }},
 		{"second_hello", []*storepb.Frame{frameOf(goodHello()), frameOf(goodHello())}, codes.InvalidArgument,
 			"hello: in a frame that is not the first", func(r Refused) uint64 { return r.Malformed }},
-		{"other_cluster", []*storepb.Frame{frameOf(helloWith(func(h *storepb.Hello) { h.ClusterId = 8 }), heartbeat(3, 2, 9))},
+		{"other_cluster", wrongHello(func(h *storepb.Hello) { h.ClusterId = 8 }),
 			codes.FailedPrecondition, "you are of cluster 8", func(r Refused) uint64 { return r.Cluster }},
-		{"other_store", []*storepb.Frame{frameOf(helloWith(func(h *storepb.Hello) { h.ToStore = 5 }), heartbeat(3, 2, 9))},
+		{"other_store", wrongHello(func(h *storepb.Hello) { h.ToStore = 5 }),
 			codes.FailedPrecondition, "you look for store 5", func(r Refused) uint64 { return r.Store }},
-		{"our_own_id", []*storepb.Frame{frameOf(helloWith(func(h *storepb.Hello) { h.FromStore = 2 }), heartbeat(3, 2, 9))},
+		{"our_own_id", wrongHello(func(h *storepb.Hello) { h.FromStore = 2 }),
 			codes.FailedPrecondition, "give each store an id of its own", func(r Refused) uint64 { return r.Store }},
-		{"later_version", []*storepb.Frame{frameOf(helloWith(func(h *storepb.Hello) { h.Version = 2 }), heartbeat(3, 2, 9))},
+		{"later_version", wrongHello(func(h *storepb.Hello) { h.Version = 2 }),
 			codes.FailedPrecondition, "run the same release", func(r Refused) uint64 { return r.Version }},
 		{"garbage_after_a_good_start", []*storepb.Frame{frameOf(goodHello()), broken}, codes.InvalidArgument,
 			"messages[0]: type: unknown, 77", func(r Refused) uint64 { return r.Malformed }},
@@ -156,9 +159,11 @@ func TestSnapshotStreamsThatMisbehave(t *testing.T) {
 		code   codes.Code
 		want   string
 	}{
-		{"no_hello", []*storepb.SnapshotChunk{{Data: []byte("x")}}, codes.InvalidArgument, "hello: missing in the first chunk"},
-		{"second_hello", []*storepb.SnapshotChunk{{Hello: goodHello(), Data: []byte("x")}, {Hello: goodHello(), Data: []byte("x")}},
-			codes.InvalidArgument, "hello: in a chunk that is not the first"},
+		{"no_hello", []*storepb.SnapshotChunk{{Data: []byte("x")}},
+			codes.InvalidArgument, "hello: missing in the first chunk"},
+		{"second_hello", []*storepb.SnapshotChunk{
+			{Hello: goodHello(), Data: []byte("x")}, {Hello: goodHello(), Data: []byte("x")},
+		}, codes.InvalidArgument, "hello: in a chunk that is not the first"},
 		{"no_data", []*storepb.SnapshotChunk{{Hello: goodHello()}}, codes.InvalidArgument, "data: missing"},
 		{"too_large", []*storepb.SnapshotChunk{{Hello: goodHello(), Data: make([]byte, snapshot.MaxChunkBytes+1)}},
 			codes.InvalidArgument, "data: "},

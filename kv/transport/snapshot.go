@@ -43,8 +43,8 @@ type transfer struct {
 
 func (x *transfer) abort(cause error) { x.cancel(cause) }
 
-// beginTransfer registers a transfer with a store, so that Cut can break it off, as does a stall: both use cancel, which
-// belongs to ctx. endTransfer must be called.
+// beginTransfer registers a transfer with a store, so that Cut can break it off, as does a stall: both use cancel,
+// which belongs to ctx. endTransfer must be called.
 func (t *Transport) beginTransfer(
 	ctx context.Context, cancel context.CancelCauseFunc, store uint64,
 ) (*transfer, error) {

@@ -69,7 +69,8 @@ func TestAttemptsAndReportsGetRarerWhileAStoreIsGone(t *testing.T) {
 			t.Errorf("told %d times that the store is unreachable, with %d attempts", got, n)
 		}
 		if s.Dropped.Unreachable+s.WaitingMessages != 10_000 || s.Lost != uint64(n) {
-			t.Errorf("of 10000 messages %d dropped, %d waiting; %d attempts lost", s.Dropped.Unreachable, s.WaitingMessages, s.Lost)
+			t.Errorf("of 10000 messages %d dropped, %d waiting; %d attempts lost",
+				s.Dropped.Unreachable, s.WaitingMessages, s.Lost)
 		}
 	})
 }

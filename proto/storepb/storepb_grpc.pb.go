@@ -6,8 +6,8 @@
 
 // Package storepb is what stores tell each other: raft messages, and snapshots of regions.
 //
-// This protocol is internal and our own. No client speaks it, so nothing here has to be like TiKV's; it has to be small,
-// to be cheap per message, and to say which cluster it is about before it says anything else.
+// This protocol is internal and our own. No client speaks it, so nothing here has to be like TiKV's; it has to be
+// small, to be cheap per message, and to say which cluster it is about before it says anything else.
 //
 //	store 1 ── Raft ────────▶ store 2      one stream for each direction of a pair, for all regions of both
 //	        ◀──────── Raft ──
