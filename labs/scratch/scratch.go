@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -25,6 +26,9 @@ type Dir struct {
 	owner *os.File // open for its lock
 }
 
+// made holds the directories of this process: a file that nobody refers to would be closed, and its lock gone.
+var made sync.Map
+
 // Make makes a directory that only this process uses, in the directory for temporary files. kind is in its name. The
 // caller removes it. The error says what to do.
 func Make(kind string) (*Dir, error) {
@@ -38,7 +42,9 @@ func Make(kind string) (*Dir, error) {
 		RemoveAll(path)
 		return nil, fmt.Errorf("make a directory for temporary files: %w: set TMPDIR to a directory with space", err)
 	}
-	return &Dir{Path: path, owner: owner}, nil
+	dir := &Dir{Path: path, owner: owner}
+	made.Store(dir, true)
+	return dir, nil
 }
 
 // own writes the owner's file. It gets its name when it is locked, so that nobody finds it unlocked before.
@@ -65,6 +71,7 @@ func own(dir string) (*os.File, error) {
 // Remove removes the directory and all that is in it.
 func (d *Dir) Remove() error {
 	err := RemoveAll(d.Path)
+	made.Delete(d)
 	d.owner.Close() // the lock goes last: nobody else removes the directory at the same time
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -24,7 +25,10 @@ func TestMain(m *testing.M) {
 			fmt.Println(err)
 			os.Exit(1)
 		}
-		fmt.Println(dir.Path)
+		path := dir.Path
+		runtime.GC() // nobody refers to dir any more
+		runtime.GC()
+		fmt.Println(path)
 		select {}
 	}
 	os.Exit(m.Run())
