@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	schedulerPatience = 2 * time.Second        // for one question to the scheduler
-	schedulerPause    = 200 * time.Millisecond // before it is asked again
+	greetingPatience  = 500 * time.Millisecond // for the scheduler's first word, at the start
+	schedulerPatience = 2 * time.Second        // for one report
+	schedulerPause    = 100 * time.Millisecond // before it is asked again
 	waitingReminder   = 10 * time.Second       // between two lines in the log about who is waited for
 )
 
@@ -40,7 +41,7 @@ type enlistment struct {
 func (e *enlistment) join(ctx context.Context) error {
 	if id := e.dir.Identity(); id.Joined() {
 		e.ids = id.IDs
-		short, cancel := context.WithTimeout(ctx, schedulerPatience)
+		short, cancel := context.WithTimeout(ctx, greetingPatience)
 		defer cancel()
 		members, err := e.scheduler.Members(short)
 		if err != nil {
@@ -79,7 +80,7 @@ func (e *enlistment) sameCluster(clusterID uint64) error {
 func (e *enlistment) awaitScheduler(ctx context.Context) (clusterID uint64, err error) {
 	var said time.Time
 	for {
-		short, cancel := context.WithTimeout(ctx, schedulerPatience)
+		short, cancel := context.WithTimeout(ctx, greetingPatience)
 		members, err := e.scheduler.Members(short)
 		cancel()
 		if err == nil {

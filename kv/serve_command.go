@@ -26,9 +26,39 @@ const (
 )
 
 func newServeCommand() *cobra.Command {
-	o := serveOptions{peers: peers{}}
-	var level, format, config string
-	var untilInputEnds bool
+	o := &serveOptions{peers: peers{}}
+	cmd, how := serveCommand(o)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if how.config != "" {
+			if err := applyConfig(cmd, how.config); err != nil {
+				return err
+			}
+		}
+		log, err := newLogger(cmd.ErrOrStderr(), how.level, how.format)
+		if err != nil {
+			return err
+		}
+		o.log = log
+		if err := o.fit(cmd); err != nil {
+			return err
+		}
+		if how.untilInputEnds {
+			go endWithInput(os.Stdin)
+		}
+		return serve(cmd.Context(), *o, cmd.OutOrStdout())
+	}
+	return cmd
+}
+
+// serveFlags are the flags that are not about the server itself.
+type serveFlags struct {
+	level, format, config string
+	untilInputEnds        bool
+}
+
+// serveCommand is the command without what it does: its flags fill o and the rest.
+func serveCommand(o *serveOptions) (*cobra.Command, *serveFlags) {
+	how := &serveFlags{}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a store: alone, or one of a cluster",
@@ -50,28 +80,9 @@ All flags can stand in a file, in TOML and by their names: --config FILE. The co
     --peers 1=127.0.0.1:20161,2=127.0.0.1:20162,3=127.0.0.1:20163
   go run ./kv serve --config store1.toml`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if config != "" {
-				if err := applyConfig(cmd, config); err != nil {
-					return err
-				}
-			}
-			log, err := newLogger(cmd.ErrOrStderr(), level, format)
-			if err != nil {
-				return err
-			}
-			o.log = log
-			if err := o.fit(cmd); err != nil {
-				return err
-			}
-			if untilInputEnds {
-				go endWithInput(os.Stdin)
-			}
-			return serve(cmd.Context(), o, cmd.OutOrStdout())
-		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&config, configFlag, "", "file with flags, in TOML")
+	flags.StringVar(&how.config, configFlag, "", "file with flags, in TOML")
 	flags.StringVar(&o.dir, "data-dir", "", "directory of the data; made if it does not exist")
 	flags.StringVar(&o.engine, "engine", open.Default, "what keeps the data on disk: "+strings.Join(open.Names, ", "))
 	flags.StringVar(&o.addr, addrFlag, "127.0.0.1:20160",
@@ -80,8 +91,8 @@ All flags can stand in a file, in TOML and by their names: --config FILE. The co
 	flags.StringVar(&o.statusAddr, "status-addr", "127.0.0.1:20180", "address of metrics, profiles and status")
 	flags.StringVar(&o.advertiseHost, advertiseFlag, "", "host that clients dial, if it is not the one listened on")
 	flags.DurationVar(&o.sweepInterval, "sweep-interval", 10*time.Minute, "pause between two sweeps of expired pairs")
-	flags.StringVar(&level, "log-level", "info", "least level that is logged: debug, info, warn, error")
-	flags.StringVar(&format, "log-format", "text", "form of the log on the standard error: text, json")
+	flags.StringVar(&how.level, "log-level", "info", "least level that is logged: debug, info, warn, error")
+	flags.StringVar(&how.format, "log-format", "text", "form of the log on the standard error: text, json")
 
 	flags.Uint64Var(&o.storeID, "store-id", 0, "which of the --peers this store is")
 	flags.Var(o.peers, "peers", "all stores with which the cluster begins, this one among them; the same list on each")
@@ -91,12 +102,12 @@ All flags can stand in a file, in TOML and by their names: --config FILE. The co
 	flags.DurationVar(&o.tick, "tick", 100*time.Millisecond,
 		"unit of raft's time: a heartbeat each, an election after 10 to 19 without one")
 	flags.BoolVar(&o.faults, "faults", false, "take orders on the status address to cut this store off from others")
-	flags.BoolVar(&untilInputEnds, untilInputEndsFlag, false, "end at once when the standard input does")
+	flags.BoolVar(&how.untilInputEnds, untilInputEndsFlag, false, "end at once when the standard input does")
 	flags.Var((*idList)(&o.cutOff), cutOffFlag, "stores to be cut off from, from the start")
 	for _, name := range []string{untilInputEndsFlag, cutOffFlag} {
 		_ = flags.MarkHidden(name) // for play; it exists
 	}
-	return cmd
+	return cmd, how
 }
 
 // Flags that are named more than once.
