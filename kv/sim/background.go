@@ -63,6 +63,7 @@ func (p *process) stream(e store.Stream) {
 	s := &stream{c: c, effect: e, from: p, to: c.process(e.Head.To.StoreID), number: c.streams,
 		source: snapshot.NewSource(e.Source, e.Head, chunkBytes)}
 	p.streams = append(p.streams, s)
+	p.checkStreams()
 	if c.opts.Trace {
 		c.tell(p, "streams its state at %v to store %d, ticket %d", e.Head.Position, s.to.id, e.Ticket)
 	}

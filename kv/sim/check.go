@@ -21,6 +21,14 @@ func (c *Cluster) fail(invariant, format string, args ...any) {
 	panic(rafttest.Failure{Invariant: invariant, Text: fmt.Sprintf(format, args...)})
 }
 
+// checkTimePasses finds a store that turns round and round: nothing it does takes time, so nothing else would ever happen.
+func (c *Cluster) checkTimePasses() {
+	const limit = 100_000 // a busy cluster has some hundreds of steps at once
+	if c.atOnce > limit {
+		c.fail("rest", "%d turns, and no time has passed: some store always has something to do", c.atOnce)
+	}
+}
+
 // durable is what a process has on its disks for certain: what it may promise.
 type durable struct {
 	hard    raft.HardState

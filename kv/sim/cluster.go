@@ -45,6 +45,7 @@ type Cluster struct {
 	nextPeer uint64
 
 	recorder
+	atOnce int // steps and turns since time passed
 	counts Counts
 	hash   uint64
 	events int
@@ -204,8 +205,12 @@ func (c *Cluster) stepUntil(end time.Duration) {
 // step lets the next event happen.
 func (c *Cluster) step() {
 	at, e := c.queue.Pop()
-	c.now = time.Duration(at)
 	c.events++
+	c.atOnce++
+	if time.Duration(at) > c.now {
+		c.now, c.atOnce = time.Duration(at), 0
+	}
+	c.checkTimePasses()
 	if p := e.process; p != nil && e.life != 0 {
 		if e.life != p.life {
 			return

@@ -43,6 +43,8 @@
 //	data-removed          a store without a peer has no data
 //	snapshot              a good snapshot is accepted and installed, a damaged one refused
 //	snapshots-closed      no state of the engine is held for ever
+//	rest                  a store that is asked nothing comes to rest
+//	bounded               snapshots under way, logs and spools stay within their limits
 //	ticks                 a store that was called wants to be called again later
 //	address               messages go to stores that there are
 //	restart               a store whose disks are sound starts

@@ -183,6 +183,19 @@ func (p *process) checkQuorum(e *raft.Entry) {
 	}
 }
 
+// checkStreams : each stream keeps a state of the engine alive.
+func (p *process) checkStreams() {
+	sending := 0
+	for _, s := range p.streams {
+		if s.from == p {
+			sending++
+		}
+	}
+	if limit := p.c.limits.WithDefaults().MaxSnapshots; sending > limit {
+		p.c.fail("bounded", "store %d sends %d snapshots at once, the limit is %d", p.id, sending, limit)
+	}
+}
+
 // mirror is what a process's data store holds, kept up to date beside it.
 type mirror struct {
 	there     bool   // there is a peer with data

@@ -83,6 +83,9 @@ func (w *network) transmit(p *process, m *replica.Message) {
 // latency is how long a message takes: a fraction of a tick, or now and then up to 30 ticks.
 func (w *network) latency(chance uint64) time.Duration {
 	if int(chance>>20%1000) < w.slow {
+		if chance>>40%50 == 0 {
+			return time.Duration(chance >> 10 % uint64(300*tick)) // out of another age
+		}
 		return time.Duration(chance >> 10 % uint64(30*tick))
 	}
 	return 100*time.Microsecond + time.Duration(chance>>10%uint64(3*time.Millisecond))

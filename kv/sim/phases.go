@@ -143,10 +143,22 @@ func (p *process) whatIsLeft(leader *process) string {
 		return "has nothing to do"
 	case member && !p.caughtUp(leader):
 		return fmt.Sprintf("has caught up with store %d, and knows the same members", leader.id)
+	case member && p.kept() > 2*p.c.limits.WithDefaults().CompactEntries+compactSlack:
+		return fmt.Sprintf("has compacted its log of %d entries", p.kept())
 	case p.mirror.there && p.view.Gone:
 		return "has removed the data of the peer that it has no more"
 	}
 	return ""
+}
+
+// compactSlack is by how many entries a log may exceed its limit when all is quiet: a leader looks at it now and then only.
+// The limit counts twice, because a store that dies before it has cut its log waits for the next occasion.
+const compactSlack = 5
+
+// kept is how many entries the log has.
+func (p *process) kept() uint64 {
+	state, _, _ := p.raftLog.State(firstRegion)
+	return state.Last.Index - state.Truncated.Index
 }
 
 func (p *process) caughtUp(leader *process) bool {
@@ -176,6 +188,9 @@ func (c *Cluster) checkHistory() {
 			continue
 		}
 		p.readMirror()
+		if names, _ := p.spools.List(); c.ending && len(names) > 0 {
+			c.fail("bounded", "store %d keeps the spools %v, which nobody needs", p.id, names)
+		}
 		if p.engine.open > len(p.streams) {
 			c.fail("snapshots-closed", "store %d has %d snapshots of its data open, and %d streams", p.id, p.engine.open,
 				len(p.streams))

@@ -213,6 +213,8 @@ func (p *process) turn() {
 		}
 		p.busy = true
 		p.c.counts.Turns++
+		p.c.atOnce++
+		p.c.checkTimePasses()
 		p.carryOut()
 	}
 }
