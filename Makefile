@@ -16,10 +16,10 @@ export DIR FROM
 help: ## list the verbs
 	@grep -hE '^[a-z%]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{sub(/%/, "1a", $$1); printf "  make %-10s %s\n", $$1, $$2}'
 
-play: ## run a server and talk to it in a shell: make play [ENGINE=badger]
+play: ## run three stores and a shell that can kill, pause and cut them off: make play [STORES=1] [ENGINE=badger]
 	@echo "building the server; the first time this takes a few minutes, and names what it compiles"
 	@$(GOBUILD) -v -o bin/kv ./kv
-	@./bin/kv play $(if $(ENGINE),--engine $(ENGINE))
+	@./bin/kv play $(if $(STORES),--stores $(STORES)) $(if $(ENGINE),--engine $(ENGINE))
 
 test: check unit interop ## everything that proves the tree: format, vet, tests, proof of the course, unmodified client
 

@@ -169,7 +169,7 @@ func TestStoresStartInAnyOrderAndWaitForWhoIsMissing(t *testing.T) {
 	c.awaitReady(2)
 	for _, p := range c.stores {
 		p.stop()
-		}
+	}
 	c.stopScheduler()
 	c.start(1, 2, 3) // they know each other, and need no scheduler any more
 	c.awaitReady(1, 2, 3)

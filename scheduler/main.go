@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -45,7 +46,7 @@ func newCommand() *cobra.Command {
 			if dir == "" {
 				return errors.New("where should it keep its data? Say --data-dir DIRECTORY")
 			}
-			return run(cmd.Context(), addr, advertise, dir, name)
+			return run(cmd.Context(), addr, advertise, dir, name, cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:2379", "address to listen on; port 0 means any free one")
@@ -56,8 +57,8 @@ func newCommand() *cobra.Command {
 	return cmd
 }
 
-// run serves until ctx ends.
-func run(ctx context.Context, addr, advertise, dir, name string) (err error) {
+// run serves until ctx ends. When it does it says so in one line to out, for people and for programs.
+func run(ctx context.Context, addr, advertise, dir, name string, out io.Writer) (err error) {
 	lis, err := net.Listen("tcp", addr)
 	if err != nil {
 		return fmt.Errorf("%w: is another one running? Choose another --addr; port 0 means any free one", err)
@@ -84,6 +85,7 @@ func run(ctx context.Context, addr, advertise, dir, name string) (err error) {
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(lis) }()
 	log.Info("scheduler serves", "addr", lis.Addr().String())
+	fmt.Fprintf(out, "ready scheduler=%s cluster=%d\n", advertise, s.ClusterID())
 	select {
 	case err = <-served:
 	case <-ctx.Done():

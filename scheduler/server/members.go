@@ -11,9 +11,6 @@ import (
 	"tinykv/proto/pdpb"
 )
 
-// maxReplicas is how many peers a region should have. One, as long as there is one store.
-const maxReplicas = 1
-
 // GetMembers lists the schedulers. It is how a client learns the cluster's id, so it takes requests with any.
 func (s *Server) GetMembers(context.Context, *pdpb.GetMembersRequest) (*pdpb.GetMembersResponse, error) {
 	m := s.member()
@@ -36,14 +33,21 @@ func (s *Server) GetClusterInfo(context.Context, *pdpb.GetClusterInfoRequest) (*
 	}, nil
 }
 
-// GetClusterConfig returns the cluster's id and how many replicas a region should have.
+// GetClusterConfig returns the cluster's id and how many replicas a region should have: as many as the first one has. Nobody
+// decides on it yet.
 func (s *Server) GetClusterConfig(
 	_ context.Context, req *pdpb.GetClusterConfigRequest,
 ) (*pdpb.GetClusterConfigResponse, error) {
 	if err := s.checkCluster(req.GetHeader()); err != nil {
 		return nil, err
 	}
+	replicas := 1
+	s.mu.RLock()
+	if first, ok := s.cluster.RegionByKey(nil); ok {
+		replicas = len(first.Region.Peers)
+	}
+	s.mu.RUnlock()
 	return &pdpb.GetClusterConfigResponse{
-		Header: s.header(), Cluster: &metapb.Cluster{Id: s.clusterID, MaxPeerCount: maxReplicas},
+		Header: s.header(), Cluster: &metapb.Cluster{Id: s.clusterID, MaxPeerCount: uint32(replicas)},
 	}, nil
 }
