@@ -3,6 +3,7 @@ package sim_test
 import (
 	"testing"
 
+	"tinykv/kv/replica"
 	"tinykv/kv/sim"
 	"tinykv/raft"
 )
@@ -26,6 +27,11 @@ var worlds = []sim.World{
 		Must: []string{"lease read", "paused", "leader cut off"}},
 	{Name: "members", Options: sim.Options{Favour: sim.FavourMembers, Spares: 2}, Must: []string{"peer buried",
 		"snapshot installed", "change asked"}},
+	{Name: "plain", Options: sim.Options{Raft: raft.Config{DisablePreVote: true, DisableCheckQuorum: true, EagerCommit: true,
+		EagerAppend: true, SequentialAppend: true, LinearBacktrack: true}}, Must: []string{"snapshot installed"}},
+	{Name: "narrow", Options: sim.Options{Clients: 12, Limits: replica.Limits{MaxWrites: 2, MaxReads: 2, MaxSnapshots: 1},
+		Raft: raft.Config{MaxInflightMessages: 1, MaxMessageBytes: 100, MaxApplyBytes: 100, MaxUncommittedBytes: 1000}},
+		Must: []string{"snapshot installed"}},
 	{Name: "bad disks", Options: sim.Options{Favour: sim.FavourBadDisks}, Must: []string{"disk failed", "bit flipped",
 		"corrupt disk refused"}},
 }

@@ -310,6 +310,7 @@ func TestMistakesAreFound(t *testing.T) {
 	for _, m := range wrongs {
 		t.Run(m.name, func(t *testing.T) {
 			for seed := uint64(1); seed <= seeds; seed++ {
+				m.opts.Record = true
 				c := newCluster(seed, m.opts)
 				c.replace = func(p *process, good core) core {
 					w := m.wrong
@@ -325,6 +326,9 @@ func TestMistakesAreFound(t *testing.T) {
 					t.Fatalf("seed %d: found as %v, want one of %v", seed, res.Err, m.found)
 				}
 				t.Logf("seed %d: %v", seed, res.Err)
+				if broken.Invariant == "linearizable" && len(res.Picture) == 0 {
+					t.Error("there is no picture of the history")
+				}
 				return
 			}
 			t.Errorf("not found in %d seeds", seeds)
