@@ -69,7 +69,7 @@ func (a *application) entry(e *raft.Entry) (result, err error) {
 	case command.Write:
 		return a.write(&c), nil
 	case command.CompactLog:
-		a.compact.allow(raftlog.Position{Index: c.Index, Term: c.Term}, e.Index)
+		a.compact.allow(c.Index, e.Index, a.node.LastIndex())
 	}
 	return nil, nil
 }

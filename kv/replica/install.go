@@ -148,7 +148,7 @@ func (r *Replica) adopt(in *Install) {
 	head := &in.Head
 	r.install.current = in
 	r.region, r.conf = head.Region, head.ConfState
-	r.compact = compaction{kept: head.Position, durable: head.Position.Index}
+	r.compact = compactedTo(head.Position)
 }
 
 // beginInstall asks for the installation of the snapshot that was accepted, in this life or before, if that is still

@@ -83,14 +83,10 @@ func (r *Replica) confirmReads(states []raft.ReadState) {
 	}
 }
 
-// answerReads answers the confirmed reads whose index is applied ([Work.answerRead]), with the term in which this peer
-// leads (leadTerm), in the order in which they were confirmed. They do not wait any more. The data store will hold what is applied when the answer is carried out,
-// because Answers come after Data. While a snapshot is being installed there is no state to read, and nothing is
-// answered.
+// answerReads answers the confirmed reads whose index is applied, with the term in which this peer leads (leadTerm), in
+// the order in which they were confirmed. The data store will hold what is applied when the answer is carried out,
+// because Answers come after Data. (While a snapshot is being installed, none is: what is committed lies after it.)
 func (r *Replica) answerReads(w *Work) {
-	if r.installing() {
-		return
-	}
 	q := &r.reads
 	n := 0
 	for n < len(q.confirmed) && q.confirmed[n].index <= r.applied.Index {

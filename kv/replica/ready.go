@@ -69,8 +69,7 @@ func (r *Replica) Done() {
 }
 
 // followLeadership compares the term in which this peer leads with that of the last turn. If it is another, or none,
-// reads that wait are refused (NotLeaderError: nothing was promised to them), and what was planned as a leader is
-// forgotten. Writes wait on: their entries may well be committed by the next leader (R3).
+// reads that wait are refused (NotLeaderError: nothing was promised to them). Writes wait on: their entries may well be committed by the next leader (R3).
 func (r *Replica) followLeadership(w *Work) {
 	leadTerm := uint64(0)
 	if r.node.IsLeader() {
@@ -79,7 +78,6 @@ func (r *Replica) followLeadership(w *Work) {
 	if leadTerm != r.leadTerm {
 		r.leadTerm = leadTerm
 		r.reads.fail(r.notLeader(), w)
-		r.compact.proposed = 0
 	}
 	r.writes.dismiss(leadTerm, w)
 }

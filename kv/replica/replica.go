@@ -93,7 +93,7 @@ func OpenInstalling(cfg *Config, regionID uint64, state raftlog.State) (*Replica
 // start makes the raft node of a peer whose record is filled in.
 func (r *Replica) start(state raftlog.State) error {
 	r.book.region = &r.region
-	r.compact.kept = state.Truncated
+	r.compact = compactedTo(state.Truncated)
 	if err := r.resumeInstall(state.Install); err != nil {
 		return err
 	}

@@ -300,7 +300,7 @@ func TestTheLogIsCutAtWhatIsAllowedAndDurable(t *testing.T) {
 			p.propose(i+1, "k")
 		}
 		p.settle()
-		p.compact.allow(raftlog.Position{Index: c.allowed}, p.applied.Index)
+		p.compact.allow(c.allowed, p.applied.Index, p.node.LastIndex())
 		p.DataDurable(c.durable)
 		p.settle()
 		state, _, err := p.cfg.Log.State(testRegion)
@@ -313,12 +313,12 @@ func TestTheLogIsCutAtWhatIsAllowedAndDurable(t *testing.T) {
 
 func TestCompactionMayNotReachBeyondItself(t *testing.T) {
 	c := compaction{target: 8}
-	c.allow(raftlog.Position{Index: 20}, 15)
-	c.allow(raftlog.Position{Index: 7}, 16)
+	c.allow(20, 15, 30)
+	c.allow(7, 16, 30)
 	if c.target != 8 {
 		t.Errorf("target %d", c.target)
 	}
-	c.allow(raftlog.Position{Index: 16}, 17)
+	c.allow(16, 17, 30)
 	if c.target != 16 {
 		t.Errorf("target %d", c.target)
 	}
@@ -359,6 +359,24 @@ func TestCompactionSparesASnapshotOnItsWay(t *testing.T) {
 	if got := p.compactUpTo(); got != 10 {
 		t.Errorf("third has entry 10: compacted up to %d", got)
 	}
+	p.compact.kept = raftlog.Position{Index: 14, Term: 6} // third needs a snapshot now
+	p.compact.target = 14
+	var b raftlog.Batch
+	b.Compact(testRegion, p.compact.kept)
+	p.must(p.cfg.Log.Write(&b, engine.Synced))
+	p.Unreachable(third.StoreID)
+	p.hear(third, raft.Message{Type: raft.MsgHeartbeatResp})
+	w := p.turn()
+	if len(w.Streams) != 1 || w.Streams[0].Head.To != third || w.Streams[0].Head.Position != p.applied {
+		t.Fatalf("streams %v", w.Streams)
+	}
+	if got := p.compactUpTo(); got != p.applied.Index {
+		t.Errorf("third gets the snapshot at %v: compacted up to %d", p.applied, got)
+	}
+	p.SnapshotSent(third.ID, false)
+	if got := p.compactUpTo(); got != 0 {
+		t.Errorf("third did not get it: compacted up to %d", got)
+	}
 	p.cfg.Limits.MaxLagEntries = 3
 	if got := p.compactUpTo(); got != p.applied.Index {
 		t.Errorf("third lags too far: compacted up to %d, want %d", got, p.applied.Index)
@@ -387,6 +405,24 @@ func TestASnapshotIsOneState(t *testing.T) {
 	_, after := held.source.Get(engine.Default, []byte("after"))
 	if before != nil || !errors.Is(after, engine.ErrNotFound) {
 		t.Errorf("before: %v, after: %v", before, after)
+	}
+}
+
+// The position is that of the state, not that of the turn whose writes are on their way.
+func TestASnapshotKnowsWhatIsInIt(t *testing.T) {
+	p := newPeer(t, []region.Peer{me})
+	p.lead()
+	before := p.applied
+	p.propose(1, "k")
+	p.turn()
+	p.take()
+	if p.applied.Index != before.Index+1 {
+		t.Fatalf("applied %v", p.applied)
+	}
+	snap, err := p.makeSnapshot()
+	p.must(err)
+	if snap.Metadata.Index != before.Index {
+		t.Errorf("a state with entries up to %v is said to have those up to %d", before, snap.Metadata.Index)
 	}
 }
 
@@ -469,8 +505,27 @@ func TestNothingIsAppliedBeforeTheSnapshotIsInstalledNotEvenAfterACrash(t *testi
 		t.Error("it does not know its spool")
 	}
 	w = p.turn()
-	if fmt.Sprint(w.Discards) != "[s]" || !p.has("k") {
-		t.Errorf("discarded %v, applied: %v", w.Discards, p.has("k"))
+	state, _, err := p.cfg.Log.State(testRegion)
+	p.must(err)
+	if fmt.Sprint(w.Discards) != "[s]" || !p.has("k") || state.Install != nil {
+		t.Errorf("discarded %v, applied: %v, to be installed %v", w.Discards, p.has("k"), state.Install)
+	}
+}
+
+func TestTheMembersAreThoseOfTheSnapshotFromTheMomentItIsAccepted(t *testing.T) {
+	p := newPeer(t, members3())
+	head := p.snapshotHead(50, 6)
+	head.Region.Peers = append(members3(), region.Peer{ID: 14, StoreID: 4})
+	head.Region.Epoch.ConfVer = 2
+	head.ConfState.Voters = []uint64{11, 12, 13, 14}
+	p.must(p.ReceiveSnapshot(head, "s"))
+	p.settle()
+	for _, when := range []string{"installing", "after a crash"} {
+		conf := p.node.Status().ConfState
+		if len(conf.Voters) != 4 || len(p.Region().Peers) != 4 || p.Region().Epoch.ConfVer != 2 {
+			t.Errorf("%s: members %v, region %v", when, conf, p.Region())
+		}
+		p.crash()
 	}
 }
 

@@ -51,7 +51,7 @@ func (r *Replica) view() View {
 // state to read, and a peer that was removed serves nobody.
 func (r *Replica) leaseUntil() time.Duration {
 	ticks := r.node.LeaseTicks()
-	if ticks == 0 || r.applied.Term != r.node.Term() || r.installing() || r.removed != nil {
+	if ticks == 0 || r.applied.Term != r.node.Term() || r.removed != nil {
 		return 0
 	}
 	return r.tickedAt + time.Duration(ticks)*r.cfg.TickInterval

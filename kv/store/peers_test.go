@@ -142,6 +142,30 @@ func TestACrashWhileAPeerIsBuried(t *testing.T) {
 	}
 }
 
+func TestALogIsRemovedOnlyAfterASyncThatCoversTheEndOfItsData(t *testing.T) {
+	w := newWorld(t, 3, smallLogs)
+	leader := w.elect()
+	gone := w.other(leader)
+	gone.holdSyncs = true
+	leader.putMany(0, 40)
+	w.tick(3)
+	w.must(leader.change(raft.ConfChangeRemoveNode, peerOn(gone.id)))
+	w.tick(60)
+	for syncs := 1; syncs <= 2; syncs++ {
+		ids, err := gone.log.Regions()
+		w.must(err)
+		if len(gone.held) != 1 || len(ids) != 1 {
+			t.Fatalf("before sync %d ended: %d are under way, logs %v", syncs, len(gone.held), ids)
+		}
+		gone.release()
+		gone.holdSyncs = true
+		w.run()
+	}
+	if ids, err := gone.log.Regions(); err != nil || len(ids) > 0 {
+		t.Errorf("logs %v, %v", ids, err)
+	}
+}
+
 func TestALeaderThatRemovesItselfAfterATransferLeavesALeaderBehind(t *testing.T) {
 	w := newWorld(t, 2)
 	old := w.elect()

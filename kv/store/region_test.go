@@ -149,6 +149,45 @@ func TestAFollowerThatLagsTooFarGetsASnapshot(t *testing.T) {
 	behind.wantMany(60)
 }
 
+func TestASnapshotThatIsLostIsSentAgain(t *testing.T) {
+	w := newWorld(t, 3, smallLogs)
+	_, behind := w.behind()
+	lost := 0
+	w.cut = func(m *replica.Message) bool {
+		if m.Raft.Type == raft.MsgSnap && lost < 3 {
+			lost++
+			return true
+		}
+		return false
+	}
+	w.tick(10)
+	if lost != 3 {
+		t.Errorf("%d snapshots were lost", lost)
+	}
+	behind.wantMany(60)
+}
+
+// Whether its write is in the snapshot, who waits will never know.
+func TestAWriteUnderASnapshotIsUndetermined(t *testing.T) {
+	w := newWorld(t, 3, smallLogs)
+	old := w.elect()
+	w.cutOff(old.id)
+	id := old.write("k", "lost")
+	w.run()
+	next := w.electOther(old)
+	next.putMany(0, 60)
+	w.tick(3)
+	w.cut = nil
+	w.tick(5)
+	if got := old.s.Stats().SnapshotsTaken; got != 1 {
+		t.Fatalf("installed %d snapshots", got)
+	}
+	var undetermined *region.UndeterminedError
+	if err := old.answered(id); !errors.As(err, &undetermined) {
+		t.Errorf("got %v, want UndeterminedError", err)
+	}
+}
+
 func TestAPeerThatInstallsAcknowledgesAndServesNothing(t *testing.T) {
 	w := newWorld(t, 3, smallLogs)
 	leader, behind := w.behind()

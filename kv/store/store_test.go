@@ -380,8 +380,12 @@ func TestAStoreThatFailsPublishesNothingItDidNotDo(t *testing.T) {
 		}
 		return nil
 	}
-	leader.write("k", "v")
+	id := leader.write("k", "v")
 	w.run()
+	var undetermined *region.UndeterminedError
+	if err := leader.answered(id); !errors.As(err, &undetermined) {
+		t.Errorf("got %v, want UndeterminedError", err)
+	}
 	if v := leader.views[regionID]; !leader.halted || v.Applied != applied || v.LeaseUntil != 0 {
 		t.Errorf("halted: %v, applied %v, it publishes %v and a lease until %v", leader.halted, applied, v.Applied, v.LeaseUntil)
 	}
