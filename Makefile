@@ -11,7 +11,7 @@ export GOWORK = off
 export DIR FROM
 
 .DEFAULT_GOAL := help
-.PHONY: help play test check unit race crash interop bench start soak replay mutants variants proof proto labs FORCE
+.PHONY: help play test check unit race crash chaos interop bench start soak replay mutants variants proof proto labs FORCE
 
 help: ## list the verbs
 	@grep -hE '^[a-z%]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{sub(/%/, "1a", $$1); printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ race: ## the tests of the packages that have goroutines, under the race detector
 
 crash: ## kill -9 a server hundreds of times while it is written to (KILLS=300)
 	$(GOTEST) -count=1 -timeout 60m -v -run '^TestKilled' ./kv -kills $(or $(KILLS),300)
+
+chaos: ## kill, stop and cut off stores of a real cluster, and judge what its clients saw (ROUNDS=200)
+	$(GOTEST) -count=1 -timeout 90m -v -run '^TestChaos' ./kv -rounds $(or $(ROUNDS),200)
 
 interop: ## an unmodified TiKV client and go-ycsb against our server
 	cd kv/interop && $(GOTEST) -count=1 ./...

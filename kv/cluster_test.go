@@ -29,6 +29,7 @@ type crew struct {
 	peers     peers
 	status    map[uint64]string
 	stores    map[uint64]*process
+	more      []string // flags that all stores get beside args
 }
 
 // newCrew chooses the addresses of a cluster. Nothing runs yet.
@@ -85,7 +86,7 @@ func (c *crew) data(id uint64) string { return filepath.Join(c.dir, fmt.Sprint("
 // args are those of a store. What is added counts more.
 func (c *crew) args(id uint64, more ...string) []string {
 	return append([]string{"serve", "--data-dir", c.data(id), "--store-id", fmt.Sprint(id), "--peers", c.peers.String(),
-		"--scheduler", c.scheduler, "--status-addr", c.status[id], "--tick", "20ms"}, more...)
+		"--scheduler", c.scheduler, "--status-addr", c.status[id], "--tick", "20ms"}, append(more, c.more...)...)
 }
 
 // start starts stores and does not wait.
