@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,6 +50,7 @@ type world struct {
 	nodes map[uint64]*node
 	began time.Time
 	edit  func(*Options) // changes the options of every store that starts
+	turn  sync.Mutex     // guards which stores run, in tests where that changes while others look
 }
 
 // node is a store and what it keeps across crashes.
@@ -241,6 +243,9 @@ func (w *world) agree(leader uint64, ids []uint64) bool {
 }
 
 func (n *node) view() replica.View {
+	if n.store == nil {
+		return replica.View{}
+	}
 	for _, v := range n.store.Views() {
 		if v.Region.ID == regionID {
 			return v
