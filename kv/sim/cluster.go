@@ -80,6 +80,7 @@ const (
 	drawRestart
 	drawLook
 	drawThink
+	drawLoop
 )
 
 // draw is chance by place: the same arguments give the same number in every run of the seed.
@@ -131,7 +132,7 @@ func newCluster(seed uint64, opts Options) *Cluster {
 	opts = opts.withDefaults()
 	c := &Cluster{opts: opts, seed: seed, rnd: rand.New(rand.NewPCG(seed, 0x5eed)), hash: fnvOffset,
 		keyspace: newKeyspace(opts.Keys), nextPeer: 1000, texts: map[uint32]string{}}
-	c.recording = opts.Record
+	c.recording, c.faults = opts.Record, !opts.Calm
 	c.ledger = newLedger()
 	c.region = region.Region{ID: firstRegion, Epoch: region.Epoch{ConfVer: 1, Version: firstVersion}}
 	for id := range uint64(opts.Stores) {
@@ -183,7 +184,6 @@ func (c *Cluster) saw(what string) {
 
 // faultPhase is the first phase: clients work while everything goes wrong. It ends with the decision that it does.
 func (c *Cluster) faultPhase() {
-	c.faults = !c.opts.Calm
 	c.scheduleClients()
 	if c.faults {
 		c.at(tick, event{kind: evNemesis})

@@ -84,7 +84,13 @@ func (c *Cluster) anything(p *process) {
 	switch c.rnd.IntN(24) {
 	case 0, 1:
 		c.do(Decision{Verb: VerbCrash, Store: p.id})
-	case 2, 3, 4:
+	case 2:
+		if c.rnd.IntN(4) == 0 {
+			c.blackOut()
+			return
+		}
+		fallthrough
+	case 3, 4:
 		c.crashAt(p, c.either("", "WriteLog", "WriteData", "Send", "Answer", "Publish"))
 	case 5:
 		c.do(Decision{Verb: VerbStop, Store: p.id})
@@ -114,6 +120,14 @@ func (c *Cluster) anything(p *process) {
 		if c.opts.Spares > 0 {
 			c.changeMembers(p)
 		}
+	}
+}
+
+// blackOut takes the current away from all stores at once: what is on no disk is nowhere.
+func (c *Cluster) blackOut() {
+	c.saw("blackout")
+	for _, p := range c.processes {
+		c.do(Decision{Verb: VerbCrash, Store: p.id})
 	}
 }
 

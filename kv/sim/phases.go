@@ -4,6 +4,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -143,7 +144,7 @@ func (p *process) whatIsLeft(leader *process) string {
 		return "has nothing to do"
 	case member && !p.caughtUp(leader):
 		return fmt.Sprintf("has caught up with store %d, and knows the same members", leader.id)
-	case member && p.kept() > 2*p.c.limits.WithDefaults().CompactEntries+compactSlack:
+	case p == leader && p.kept() > p.mostKept():
 		return fmt.Sprintf("has compacted its log of %d entries", p.kept())
 	case p.mirror.there && p.view.Gone:
 		return "has removed the data of the peer that it has no more"
@@ -151,9 +152,18 @@ func (p *process) whatIsLeft(leader *process) string {
 	return ""
 }
 
-// compactSlack is by how many entries a log may exceed its limit when all is quiet: a leader looks at it now and then only.
-// The limit counts twice, because a store that dies before it has cut its log waits for the next occasion.
+// compactSlack is by how many entries a leader's log may exceed its limit when all is quiet: each compaction is an entry
+// itself. A follower that died before it had cut its log waits for the next occasion.
 const compactSlack = 5
+
+// mostKept is how long a leader's log may be: it waits for a store that is lost, but not for ever.
+func (p *process) mostKept() uint64 {
+	limits := p.c.limits.WithDefaults()
+	if slices.ContainsFunc(p.c.processes, func(q *process) bool { return q.lost }) {
+		return max(limits.CompactEntries, limits.MaxLagEntries) + compactSlack
+	}
+	return limits.CompactEntries + compactSlack
+}
 
 // kept is how many entries the log has.
 func (p *process) kept() uint64 {

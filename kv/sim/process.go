@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -51,6 +52,8 @@ type process struct {
 	jumped  time.Duration
 
 	inbox   []store.Event
+	share   int           // of the inbox that one turn takes, at most
+	eager   bool          // events are given to the store while the effects of a turn are carried out, too
 	turnDue time.Duration // when the next evTurn comes; 0: none is scheduled
 	effects []store.Effect
 	next    int  // effect
@@ -97,6 +100,7 @@ func (p *process) start() {
 		return
 	}
 	p.core = opened
+	p.chooseLoop()
 	p.tidySpools()
 	p.checkStart()
 	c.note(p, "start", p.mirror.applied)
@@ -141,6 +145,16 @@ func (p *process) open() (core, error) {
 	return opened, nil
 }
 
+// chooseLoop chooses what the store leaves to its driver: how many events a turn takes, and whether more are handed over
+// while its effects are carried out.
+func (p *process) chooseLoop() {
+	p.share = math.MaxInt
+	if chance := p.c.draw(drawLoop, p.id, uint64(p.life)); p.c.faults {
+		p.share = []int{math.MaxInt, math.MaxInt, 4, 1}[chance%4]
+		p.eager = chance>>8%2 == 0
+	}
+}
+
 // refused is a store that does not start. There must be a reason.
 func (p *process) refused(err error) {
 	corrupt := errors.Is(err, engine.ErrCorrupt) || errors.Is(err, raftlog.ErrCorrupt) ||
@@ -176,7 +190,11 @@ func (p *process) when(local time.Duration) time.Duration {
 
 // receive puts an event into the inbox. If the loop is idle, it takes it at once.
 func (p *process) receive(e store.Event) {
-	if p.core == nil {
+	switch {
+	case p.core == nil:
+		return
+	case p.eager && p.busy && !p.paused():
+		p.core.Handle(p.clock(), e)
 		return
 	}
 	p.inbox = append(p.inbox, e)
@@ -198,12 +216,15 @@ func (p *process) turn() {
 		if p.trouble != nil && p.failed == nil {
 			p.fail(p.trouble)
 		}
-		for _, e := range p.inbox {
+		n := min(len(p.inbox), p.share)
+		for _, e := range p.inbox[:n] {
 			p.core.Handle(now, e)
 		}
-		clear(p.inbox)
-		p.inbox = p.inbox[:0]
+		p.inbox = slices.Delete(p.inbox, 0, n)
 		p.effects, p.next = p.core.Turn(now), 0
+		if len(p.effects) == 0 && len(p.inbox) > 0 {
+			continue
+		}
 		if len(p.effects) == 0 {
 			if next := p.core.NextTick(); next <= now {
 				p.c.fail("ticks", "store %d was called at %v, and wants to be called at %v", p.id, now, next)
@@ -279,7 +300,9 @@ func (c *Cluster) restartLater(p *process) {
 	if c.playing || c.manual {
 		return
 	}
-	delay := time.Duration(c.draw(drawRestart, p.id, uint64(p.life)) % uint64(40*tick))
+	chance := c.draw(drawRestart, p.id, uint64(p.life))
+	most := []time.Duration{40 * tick, 40 * tick, 5 * tick, tick / 10}[chance%4]
+	delay := time.Duration(chance >> 8 % uint64(most))
 	c.at(c.now+delay, event{kind: evRestart, process: p, life: p.life})
 }
 

@@ -55,7 +55,7 @@ const quietTicks = 100
 func Play(seed uint64, decisions []Decision, opts Options) (p Played) {
 	opts.Record = opts.Record || opts.Trace
 	c := newCluster(seed, opts)
-	c.playing, c.faults, c.list = true, !opts.Calm, decisions
+	c.playing, c.list = true, decisions
 	for i := range decisions {
 		c.at(decisions[i].At, event{kind: evDecision})
 	}

@@ -11,7 +11,7 @@ import (
 // worlds are the kinds of cluster that seeds are played in, and what has to happen in some seed of each.
 var worlds = []sim.World{
 	{Name: "three", Must: []string{"crash within a write", "crash before WriteLog", "crash before Send", "partition", "paused",
-		"message lost", "message repeated", "log compacted", "snapshot installed", "disk failed", "ended properly",
+		"blackout", "message lost", "message repeated", "log compacted", "snapshot installed", "disk failed", "ended properly",
 		"stray message", "unknown outcome", "operator served", "swap", "latched key"}},
 	{Name: "calm", Options: sim.Options{Calm: true}},
 	{Name: "five", Options: sim.Options{Stores: 5}, Must: []string{"snapshot installed", "partition"}},
