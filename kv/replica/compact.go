@@ -121,7 +121,7 @@ func (r *Replica) lagsTooFar(entries uint64) bool {
 // index, which will be durable after a sync that follows this turn's writes.
 func (r *Replica) WantsDurable() (applied uint64, wants bool) {
 	c := &r.compact
-	return r.applied.Index, !r.installing() && c.target > max(c.durable, c.kept.Index)
+	return r.applied.Index, c.target > max(c.durable, c.kept.Index)
 }
 
 // DataDurable says that everything applied up to an index is durable in the data store. What it was told before stays
@@ -131,13 +131,12 @@ func (r *Replica) DataDurable(applied uint64) {
 }
 
 // truncateLog cuts the log (Batch.Compact) as far as that is both allowed and durable, if that is further than it was
-// cut before; the position needs the term of that entry, too. Not while a snapshot is being installed, which cuts the
-// log by itself. The cut need not be synced: a log that is longer than it had to be does no harm. An error is the
-// log's.
+// cut before; the position needs the term of that entry, too. The cut need not be synced: a log that is longer than it
+// had to be does no harm. An error is the log's.
 func (r *Replica) truncateLog(w *Work) error {
 	c := &r.compact
 	upTo := min(c.target, c.durable)
-	if r.installing() || upTo <= c.kept.Index {
+	if upTo <= c.kept.Index {
 		return nil
 	}
 	term, err := r.node.TermOf(upTo)

@@ -324,6 +324,29 @@ func TestCompactionMayNotReachBeyondItself(t *testing.T) {
 	}
 }
 
+func TestOneCompactionAtATimeIsProposed(t *testing.T) {
+	p := newPeer(t, members3(), func(c *Config) { c.Limits.CompactEntries = 5 })
+	p.lead()
+	for i := range uint64(10) {
+		p.propose(i+1, "k")
+	}
+	p.settle()
+	p.hear(third, raft.Message{Type: raft.MsgAppResp, Index: p.node.LastIndex()})
+	p.ack()
+	last := p.node.LastIndex()
+	p.tick(1)
+	p.settle()
+	p.tick(3)
+	p.settle()
+	if got := p.node.LastIndex(); got != last+1 {
+		t.Errorf("%d entries were appended by four ticks without a quorum", got-last)
+	}
+	p.ack()
+	if p.compact.target != last {
+		t.Errorf("the log may be cut at %d, want %d", p.compact.target, last)
+	}
+}
+
 func TestCompactionByBytes(t *testing.T) {
 	p := newPeer(t, []region.Peer{me}, func(c *Config) { c.Limits.CompactBytes = 10 << 10 })
 	p.lead()

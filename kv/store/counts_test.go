@@ -11,12 +11,19 @@ import (
 
 // counter sums what the decisions of a store allocate: Handle, Turn and Done, without the engines and the network.
 type counter struct {
+	bench  *testing.B // not nil: its timer is what counts
 	before runtime.MemStats
 	after  runtime.MemStats
 	sum    uint64
 }
 
 func (c *counter) count(f func()) {
+	if c.bench != nil {
+		c.bench.StartTimer()
+		f()
+		c.bench.StopTimer()
+		return
+	}
 	runtime.ReadMemStats(&c.before)
 	f()
 	runtime.ReadMemStats(&c.after)
@@ -80,6 +87,19 @@ func TestAPutOfManyCostsFewAllocations(t *testing.T) {
 		if err := leader.answered(leader.w.nextID - id); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// The loop's own work for a put when a hundred share a turn; the engines and the followers are not counted.
+func BenchmarkAPutOfManyInATurn(b *testing.B) {
+	w := newWorld(b, 3)
+	leader := w.elect()
+	const n = 100
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.StopTimer()
+	for done := 0; done < b.N; done += n {
+		putTogether(w, leader, n, &counter{bench: b})
 	}
 }
 

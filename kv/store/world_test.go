@@ -26,7 +26,7 @@ const (
 // world is a few stores and the plainest loop that can drive them: one thread, a network that delivers at once, disks
 // that are memory. What a test wants to happen in between, it does by hand.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	now    time.Duration
 	nodes  []*node
 	cut    func(m *replica.Message) bool // true: the message is lost
@@ -78,7 +78,7 @@ func everything(stores ...uint64) region.Region {
 }
 
 // newWorld starts n stores, all of which have a peer of one region.
-func newWorld(t *testing.T, n int, config ...func(c *store.Config)) *world {
+func newWorld(t testing.TB, n int, config ...func(c *store.Config)) *world {
 	w := &world{t: t, config: func(c *store.Config) {
 		for _, f := range config {
 			f(c)
