@@ -39,20 +39,23 @@ func (h Hole) String() string {
 type Test struct {
 	Name           string // "TestGetSeesItsSnapshot"
 	Points         int    // at least 1
-	TimeoutSeconds int    // 0: DefaultTestTimeout
+	TimeoutSeconds int    // 0: as Timeout says
 	Seeded         bool   // it plays seeds: it obeys the flags -seed, -seeds and -replay, and labs soak runs it
 }
 
 // DefaultTestTimeout bounds a test that names no bound of its own. A good test takes a hundredth of it; the rest is for
-// machines that are slow or busy.
+// machines that are slow or busy. One that plays seeds takes a tenth, and has three times as long.
 const DefaultTestTimeout = 10 * time.Second
 
 // Timeout is how long the test may take before it is stopped.
 func (t Test) Timeout() time.Duration {
-	if t.TimeoutSeconds == 0 {
-		return DefaultTestTimeout
+	switch {
+	case t.TimeoutSeconds > 0:
+		return time.Duration(t.TimeoutSeconds) * time.Second
+	case t.Seeded:
+		return 3 * DefaultTestTimeout
 	}
-	return time.Duration(t.TimeoutSeconds) * time.Second
+	return DefaultTestTimeout
 }
 
 // Points is the sum of the points of the stage's tests.
