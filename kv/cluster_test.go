@@ -154,6 +154,7 @@ func (p *process) awaitLog(text string) {
 }
 
 func TestStoresStartInAnyOrderAndWaitForWhoIsMissing(t *testing.T) {
+	t.Parallel() // it mostly waits
 	c := newCrew(t)
 	c.start(3)
 	c.stores[3].awaitLog("waiting for the scheduler")
@@ -182,6 +183,7 @@ func TestStoresStartInAnyOrderAndWaitForWhoIsMissing(t *testing.T) {
 }
 
 func TestALeaderThatIsStoppedHandsOver(t *testing.T) {
+	t.Parallel() // it mostly waits
 	c := newCrew(t)
 	c.begin()
 	kv := c.connect().Raw()
@@ -199,6 +201,7 @@ func TestALeaderThatIsStoppedHandsOver(t *testing.T) {
 }
 
 func TestAStoreRefusesWhatIsNotItsOwn(t *testing.T) {
+	t.Parallel() // it mostly waits
 	c := newCrew(t)
 	c.begin()
 	c.leader()
@@ -285,6 +288,7 @@ func TestArgumentsThatDoNotGoTogetherAreRefused(t *testing.T) {
 
 // Writers number their writes, as in kill_test.go, while stores are killed: one of them at a time, or all.
 func TestAKilledClusterKeepsEveryAcknowledgedWrite(t *testing.T) {
+	t.Parallel() // it mostly waits
 	rounds := max(*kills/2, 3)
 	c := newCrew(t)
 	c.begin()

@@ -29,6 +29,8 @@ const (
 	playTick = 50 * time.Millisecond
 	// playReadyLimit is how long a process may take to start. It takes a fifth of a second.
 	playReadyLimit = 20 * time.Second
+	// portAttempts is how often ports are chosen: between the choice and its use somebody else may take one.
+	portAttempts = 3
 )
 
 // cluster is the processes. It implements shell.Processes.
@@ -56,6 +58,20 @@ type playStore struct {
 func playCluster(
 	ctx context.Context, dir string, o playOptions, _ terminal, fail context.CancelCauseFunc,
 ) (g playground, err error) {
+	for attempt := range portAttempts {
+		home := filepath.Join(dir, fmt.Sprint("try", attempt+1))
+		if err := os.Mkdir(home, 0o755); err != nil {
+			return g, err
+		}
+		if g, err = startCluster(ctx, home, o, fail); err == nil || !strings.Contains(err.Error(), portTaken) {
+			return g, err
+		}
+	}
+	return g, err
+}
+
+// startCluster runs everything, or nothing if one of the processes does not start.
+func startCluster(ctx context.Context, dir string, o playOptions, fail context.CancelCauseFunc) (g playground, err error) {
 	c := &cluster{dir: dir, engine: o.engine, peers: peers{}, stores: map[uint64]*playStore{}}
 	if c.launcher, err = newLauncher(); err != nil {
 		return g, err
@@ -68,7 +84,7 @@ func playCluster(
 	if err := c.choosePorts(o.stores); err != nil {
 		return g, err
 	}
-	if err := c.startKeeper(ctx, fail); err != nil {
+	if err := c.startKeeper(ctx); err != nil {
 		return g, err
 	}
 	var starting sync.WaitGroup
@@ -80,6 +96,10 @@ func playCluster(
 	if err := errors.Join(errs...); err != nil {
 		return g, err
 	}
+	go func() {
+		<-c.keeper.exited
+		fail(fmt.Errorf("the scheduler has ended: %s", c.keeper.lastWords()))
+	}()
 	return playground{scheduler: c.scheduler, processes: c, stop: c.stop}, nil
 }
 
@@ -114,8 +134,8 @@ func (c *cluster) choosePorts(stores int) error {
 }
 
 // startKeeper starts the process with the scheduler.
-func (c *cluster) startKeeper(ctx context.Context, fail context.CancelCauseFunc) error {
-	k, err := c.launcher.start(filepath.Join(c.dir, "scheduler.log"), keeperCommand, "--dir", c.dir)
+func (c *cluster) startKeeper(ctx context.Context) error {
+	k, err := c.launcher.start(filepath.Join(c.dir, "scheduler.log"), keeperCommand, "--dir", filepath.Dir(c.dir))
 	if err != nil {
 		return err
 	}
@@ -125,10 +145,6 @@ func (c *cluster) startKeeper(ctx context.Context, fail context.CancelCauseFunc)
 		return fmt.Errorf("the scheduler did not start: %w", err)
 	}
 	c.scheduler = facts["scheduler"]
-	go func() {
-		<-k.exited
-		fail(fmt.Errorf("the scheduler has ended: %s", k.lastWords()))
-	}()
 	return nil
 }
 

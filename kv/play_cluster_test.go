@@ -132,6 +132,7 @@ func isZombie(pid int) bool {
 }
 
 func TestWritesGoOnWhenTheLeaderIsKilled(t *testing.T) {
+	t.Parallel() // it mostly waits
 	for name, begin := range map[string]func(*testing.T) *game{"pipe": throughAPipe, "terminal": onATerminal} {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()
@@ -158,6 +159,7 @@ func TestWritesGoOnWhenTheLeaderIsKilled(t *testing.T) {
 }
 
 func TestNothingIsLostOrStaleWhenStoresArePausedAndCutOff(t *testing.T) {
+	t.Parallel() // it mostly waits
 	g := throughAPipe(t)
 	g.order("put k 1", ok)
 	old := g.leader()
@@ -190,6 +192,7 @@ func TestNothingIsLostOrStaleWhenStoresArePausedAndCutOff(t *testing.T) {
 }
 
 func TestPlayKilledWithMinus9LeavesNobodyAndNothing(t *testing.T) {
+	t.Parallel() // it mostly waits
 	g := throughAPipe(t)
 	g.order("put k 1", ok)
 	pids := g.pids()
@@ -218,6 +221,7 @@ func TestPlayKilledWithMinus9LeavesNobodyAndNothing(t *testing.T) {
 }
 
 func TestOrdersThatCannotBeCarriedOutSayWhatToDo(t *testing.T) {
+	t.Parallel() // it mostly waits
 	p := kv(t, "play")
 	p.Stdin = strings.NewReader("kill 1\nkill 1\npause 1\nresume 2\nkill 7\nrestart 1\n")
 	if err := p.Run(); err == nil {

@@ -20,7 +20,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -60,7 +59,11 @@ func keep(dir string, in io.Reader, out, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	storage, err := scheduler.OpenDir(filepath.Join(dir, "scheduler"))
+	home, err := os.MkdirTemp(dir, "scheduler-")
+	if err != nil {
+		return err
+	}
+	storage, err := scheduler.OpenDir(home)
 	if err != nil {
 		return err
 	}

@@ -64,6 +64,7 @@ const (
 )
 
 func TestPlayOnATerminalGreetsCompletesAndKeepsAHistory(t *testing.T) {
+	t.Parallel() // it mostly waits
 	eachSize(t, func(t *testing.T, stores string) {
 		s := onScreen(t, stores)
 		for _, text := range []string{"Try:", "put a 1", "quit or ctrl-D"} {
@@ -94,6 +95,7 @@ func TestPlayOnATerminalGreetsCompletesAndKeepsAHistory(t *testing.T) {
 }
 
 func TestPlayOnATerminalLeavesByQuitCtrlCAndSIGTERM(t *testing.T) {
+	t.Parallel() // it mostly waits
 	for name, leave := range map[string]func(*screen){
 		"quit":    func(s *screen) { s.press(t, "quit"+enter) },
 		"ctrl-C":  func(s *screen) { s.press(t, ctrlC) },

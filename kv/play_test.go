@@ -108,6 +108,7 @@ func eachSize(t *testing.T, test func(t *testing.T, stores string)) {
 }
 
 func TestPlayFromAPipeAnswersAndLeavesNothing(t *testing.T) {
+	t.Parallel() // it mostly waits
 	eachSize(t, func(t *testing.T, stores string) {
 		p := kv(t, "play", "--stores", stores)
 		p.Stdin = strings.NewReader("put a 1\nget a\nput \"hello world\" \\x00\\xff\nscan\n")
@@ -123,6 +124,7 @@ func TestPlayFromAPipeAnswersAndLeavesNothing(t *testing.T) {
 }
 
 func TestPlayFromAPipeTellsTheLineThatFailed(t *testing.T) {
+	t.Parallel() // it mostly waits
 	eachSize(t, func(t *testing.T, stores string) {
 		p := kv(t, "play", "--stores", stores)
 		p.Stdin = strings.NewReader("put a 1\ngte a\nget a\n")
@@ -139,6 +141,7 @@ func TestPlayFromAPipeTellsTheLineThatFailed(t *testing.T) {
 }
 
 func TestPlayEndedByASignalLeavesNothing(t *testing.T) {
+	t.Parallel() // it mostly waits
 	eachSize(t, func(t *testing.T, stores string) {
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 			p := kv(t, "play", "--stores", stores)
@@ -168,6 +171,7 @@ func TestPlayRefusesToStartNoneOrTooMany(t *testing.T) {
 }
 
 func TestShellRunsOneCommandAndSaysWhenNobodyAnswers(t *testing.T) {
+	t.Parallel() // it mostly waits
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -214,6 +214,9 @@ func (r *running) fail(err error) {
 	}
 }
 
+// portTaken begins the error of a port that can't be had.
+const portTaken = "cannot listen"
+
 type ports struct{ store, scheduler, status net.Listener }
 
 // listen takes all ports, or none.
@@ -224,7 +227,7 @@ func (r *running) listen(o serveOptions) (p ports, err error) {
 		}
 		var lis net.Listener
 		if lis, err = net.Listen("tcp", addr); err != nil {
-			err = fmt.Errorf("cannot listen (%w): choose another --%s, or port 0 for any free one", err, flag)
+			err = fmt.Errorf(portTaken+" (%w): choose another --%s, or port 0 for any free one", err, flag)
 			return nil
 		}
 		r.onClose(func(context.Context) error { lis.Close(); return nil })
