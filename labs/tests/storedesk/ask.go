@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 
+	"tinykv/kv/command"
 	"tinykv/kv/engine"
+	"tinykv/kv/region"
 	"tinykv/kv/replica"
 	"tinykv/kv/store"
 	"tinykv/raft"
@@ -171,4 +173,13 @@ func first(ids []uint64) uint64 {
 		return 1
 	}
 	return ids[0]
+}
+
+// PutEntry is an entry of a leader that puts a pair, at the region's first epoch.
+func PutEntry(index, term uint64, key, value string) raft.Entry {
+	data, err := command.Encode(command.Write{Epoch: region.Epoch{ConfVer: 1, Version: 1}, Batch: Put(key, value)})
+	if err != nil {
+		panic(err)
+	}
+	return raft.Entry{Index: index, Term: term, Data: data}
 }

@@ -156,13 +156,24 @@ func (d *Desk) sayTick(stores []*Store) {
 // passes for them, too, and the store draws shorter timeouts than they do.
 func (d *Desk) Elect(id uint64) *Store {
 	d.T.Helper()
+	return d.campaign(id, (*Store).leadsAll)
+}
+
+// Promote is Elect, but does not wait until an entry of the new term is applied: the others need not acknowledge it.
+func (d *Desk) Promote(id uint64) *Store {
+	d.T.Helper()
+	return d.campaign(id, func(s *Store) bool { return s.Leads() })
+}
+
+func (d *Desk) campaign(id uint64, won func(s *Store) bool) *Store {
+	d.T.Helper()
 	s, mark := d.Store(id), len(d.Done)
 	s.chance.keep = quarter
-	for alone := 2 * s.electionTicks(); alone > 0 && !s.leadsAll(); alone-- {
+	for alone := 2 * s.electionTicks(); alone > 0 && !won(s); alone-- {
 		d.Tick(1, s)
 	}
 	for range 20 * s.electionTicks() {
-		if s.leadsAll() {
+		if won(s) {
 			s.chance.keep = KeepAll
 			d.Done = d.Done[:mark]
 			d.Say("store %d is elected, in term %d, and has applied up to %s", id, s.View().Term, showPosition(s.Applied()))

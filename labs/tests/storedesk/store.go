@@ -137,9 +137,14 @@ func (s *Store) Crash(keep Keep) {
 		return
 	}
 	s.D.Say("store %d crashes, and %s", s.ID, keep)
-	s.Core, s.inbox, s.Effects, s.Jobs, s.turning = nil, nil, nil, nil, false
+	s.end()
 	s.LogDisk.Crash(keep)
 	s.DataDisk.Crash(keep)
+}
+
+// end forgets all that is in memory.
+func (s *Store) end() {
+	s.Core, s.inbox, s.Effects, s.Jobs, s.turning = nil, nil, nil, nil, false
 	s.Spool.Crash()
 }
 
@@ -239,4 +244,15 @@ func (s *Store) Clock() time.Duration { return s.clock }
 // Name is the kind of an effect: "WriteLog".
 func (s *Store) Name(e store.Effect) string {
 	return strings.TrimPrefix(fmt.Sprintf("%T", e), "store.")
+}
+
+// DataLost crashes and starts the store with a data store that lost everything since the store began, and a log that lost
+// nothing: as far as a crash can part the two, for writes to the data are not synced.
+func (s *Store) DataLost() {
+	s.D.T.Helper()
+	s.D.Say("store %d crashes: its log is whole, its data is as it was when it was last synced", s.ID)
+	s.end()
+	s.LogDisk.Crash(KeepAll)
+	s.DataDisk.Crash(LoseUnsynced)
+	s.Start()
 }

@@ -1,0 +1,557 @@
+// Turns of whole stores: what leaves before and after the write, what is synced, what follows the data.
+
+package stage2ba_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"tinykv/kv/engine"
+	"tinykv/kv/raftlog"
+	"tinykv/kv/replica"
+	"tinykv/kv/store"
+	"tinykv/labs/tests/storedesk"
+	"tinykv/raft"
+)
+
+// keeps are all that a crash may do.
+var keeps = []storedesk.Keep{storedesk.LoseUnsynced, storedesk.KeepAll, storedesk.KeepSome}
+
+// watchPromises ends the test if a message leaves that promises what is not durable, on any store that starts, or has just
+// started, when it is called.
+func watchPromises(d *desk) {
+	durable := map[*store_]map[uint64]raftlog.State{}
+	note := func(s *store_) {
+		durable[s] = map[uint64]raftlog.State{}
+		for i := range d.Regions {
+			durable[s][d.Regions[i].ID] = s.State(d.Regions[i].ID)
+		}
+	}
+	for _, s := range d.Stores {
+		note(s) // a log makes durable what it finds
+	}
+	d.Before = func(s *store_, e store.Effect) {
+		if send, ok := e.(store.Send); ok {
+			for i := range send.Messages {
+				checkPromise(d, s, &send.Messages[i], durable[s][send.Messages[i].RegionID])
+			}
+		}
+	}
+	d.After = func(s *store_, e store.Effect) {
+		if w, ok := e.(store.WriteLog); ok && w.Durability == engine.Synced {
+			note(s)
+		}
+	}
+}
+
+func checkPromise(d *desk, s *store_, m *replica.Message, durable raftlog.State) {
+	r, hard := &m.Raft, durable.Hard
+	want := ""
+	switch {
+	case r.Type == raft.MsgPreVote || r.Type == raft.MsgPreVoteResp:
+		return
+	case hard.Term < r.Term:
+		want = fmt.Sprintf("term %d is durable before a message shows it", r.Term)
+	case r.Type == raft.MsgVoteResp && !r.Reject && hard.Term == r.Term && hard.Vote != r.To:
+		want = fmt.Sprintf("the vote for %d is durable before it is sent", r.To)
+	case r.Type == raft.MsgAppResp && !r.Reject && hard.Term == r.Term && durable.Last.Index < r.Index:
+		want = fmt.Sprintf("entries up to %d are durable before they are acknowledged", r.Index)
+	default:
+		return
+	}
+	d.Brokenf(want, "store %d sends %s; durable are %s, entries up to %d/%d", s.ID, storedesk.ShowMessage(m),
+		storedesk.ShowHard(hard), durable.Last.Index, durable.Last.Term)
+}
+
+// crashBefore lets a store crash before its n-th effect from now on, counted from 0.
+func crashBefore(d *desk, s *store_, n int, keep storedesk.Keep) {
+	before := d.Before
+	d.Before = func(o *store_, e store.Effect) {
+		if o == s {
+			if n == 0 {
+				d.Say("before %s:", s.Name(e))
+				s.Crash(keep)
+				n--
+				return
+			}
+			n--
+		}
+		if before != nil {
+			before(o, e)
+		}
+	}
+}
+
+// eachCrash plays a story with a crash before each effect of a store in turn, for all that a crash may do, until the story
+// ends without one.
+func eachCrash(t *testing.T, begin func() (*desk, *store_), story func(d *desk, s *store_), after func(d *desk, s *store_)) {
+	t.Helper()
+	for _, keep := range keeps {
+		for n := 0; ; n++ {
+			d, s := begin()
+			crashBefore(d, s, n, keep)
+			story(d, s)
+			if s.Core != nil {
+				if n == 0 {
+					d.Broken("a store that has something to do", "no effect at all")
+				}
+				break
+			}
+			d.Before = nil
+			s.Start()
+			after(d, s)
+		}
+	}
+}
+
+func lost(*replica.Message) storedesk.Fate { return storedesk.Lose }
+
+// answersOf are the answers of a store that say yes, of one type.
+func granted(d *desk, s *store_, t raft.MessageType) []replica.Message {
+	return slices.DeleteFunc(d.SentBy(s, t), func(m replica.Message) bool { return m.Raft.Reject })
+}
+
+func TestVoteIsDurableBeforeItIsSent(t *testing.T) {
+	vote := raft.Message{Type: raft.MsgVote, Term: 6, Index: 5, LogTerm: 5}
+	eachCrash(t, func() (*desk, *store_) {
+		d := storedesk.Open(t, promises, options{})
+		d.Net = lost
+		return d, d.Store(2)
+	}, func(d *desk, s *store_) {
+		d.Say("store 3 asks store 2 for its vote in term 6")
+		d.Arrive(d.Envelope(3, 2, vote))
+		d.Run()
+	}, func(d *desk, s *store_) {
+		before := granted(d, s, raft.MsgVoteResp)
+		d.Say("store 1 asks store 2 for its vote in term 6")
+		d.Arrive(d.Envelope(1, 2, vote))
+		d.Run()
+		if all := granted(d, s, raft.MsgVoteResp); len(before) > 0 && len(all) > len(before) {
+			d.Broken("one vote in term 6", "store 2 has voted for store 3 and for store 1")
+		}
+	})
+}
+
+// put makes an entry that puts a pair.
+func put(index, term uint64, key, value string) raft.Entry {
+	return storedesk.PutEntry(index, term, key, value)
+}
+
+func appendOf(term, after, afterTerm, commit uint64, list ...raft.Entry) raft.Message {
+	return raft.Message{Type: raft.MsgApp, Term: term, Index: after, LogTerm: afterTerm, Commit: commit, Entries: list}
+}
+
+func TestAcknowledgementFollowsTheWrite(t *testing.T) {
+	eachCrash(t, func() (*desk, *store_) {
+		d := storedesk.Open(t, promises, options{})
+		d.Net = lost
+		watchPromises(d)
+		return d, d.Store(2)
+	}, func(d *desk, s *store_) {
+		d.Arrive(d.Envelope(1, 2, appendOf(6, 5, 5, 5, raft.Entry{Index: 6, Term: 6}, put(7, 6, "a", "1"))))
+		d.Run()
+		d.Arrive(d.Envelope(1, 2, appendOf(6, 7, 6, 6, put(8, 6, "b", "2"))))
+		d.Run()
+	}, func(d *desk, s *store_) {
+		for _, m := range granted(d, s, raft.MsgAppResp) {
+			if last := s.State().Last; last.Index < m.Raft.Index {
+				d.Brokenf(fmt.Sprintf("the entries up to %d, which store 2 has acknowledged", m.Raft.Index),
+					"its log ends at %d/%d", last.Index, last.Term)
+			}
+		}
+	})
+}
+
+// A whole cluster is watched: elections, writes, a change of leader, whose successor replaces what only the old one has.
+func TestPromisesInACluster(t *testing.T) {
+	d := storedesk.Open(t, promises, options{Regions: 2})
+	watchPromises(d)
+	leader := d.Elect(1)
+	for _, key := range []string{"a", "b", "c"} {
+		leader.Puts(key, "1")
+	}
+	d.Tick(1)
+	d.Isolate(leader)
+	leader.Writes("a", "lost")
+	leader.Writes("b", "lost")
+	d.Tick(3)
+	next := d.Elect(2)
+	next.Puts("a", "2")
+	d.Heal()
+	d.Tick(3)
+	d.Check(leader.Get("a") == "2", "a=2 on store 1, too", "%s", leader.Get("a"))
+}
+
+// What a leader of a later term replaces is gone from the follower's disk when it says so.
+func TestFollowersReplaceWhatConflicts(t *testing.T) {
+	for _, keep := range keeps {
+		d := storedesk.Open(t, replaced, options{})
+		d.Net = lost
+		s := d.Store(2)
+		d.Arrive(d.Envelope(1, 2, appendOf(6, 5, 5, 5, raft.Entry{Index: 6, Term: 6}, put(7, 6, "a", "1"), put(8, 6, "b", "1"),
+			put(9, 6, "c", "1"))))
+		d.Run()
+		d.Arrive(d.Envelope(3, 2, appendOf(7, 6, 6, 5, raft.Entry{Index: 7, Term: 7})))
+		d.Run()
+		s.Restart(keep)
+		state, list := s.OnDisk()
+		if state.Last != (raftlog.Position{Index: 7, Term: 7}) || len(list) != 2 {
+			d.Broken("the log of store 2 is [6/6 no-op, 7/7 no-op]", storedesk.ShowEntries(list))
+		}
+		d.Arrive(d.Envelope(3, 2, appendOf(7, 7, 7, 8, put(8, 7, "d", "1"))))
+		d.Run()
+		d.Check(s.Pairs() == "default: d=1", "store 2 applies d=1 and nothing of term 6", "it has %s", s.Pairs())
+	}
+}
+
+func TestRestartRemembersItsVote(t *testing.T) {
+	for _, keep := range keeps {
+		d := storedesk.Open(t, restarts, options{})
+		d.Net = lost
+		s := d.Store(2)
+		d.Arrive(d.Envelope(3, 2, raft.Message{Type: raft.MsgVote, Term: 9, Index: 5, LogTerm: 5}))
+		d.Run()
+		d.Check(len(granted(d, s, raft.MsgVoteResp)) == 1, "store 2 votes for store 3 in term 9", "it does not")
+		s.Restart(keep)
+		d.Arrive(d.Envelope(1, 2, raft.Message{Type: raft.MsgVote, Term: 9, Index: 5, LogTerm: 5}))
+		d.Arrive(d.Envelope(1, 2, raft.Message{Type: raft.MsgVote, Term: 8, Index: 5, LogTerm: 5}))
+		d.Run()
+		d.Check(len(granted(d, s, raft.MsgVoteResp)) == 1, "no second vote in term 9, and none in term 8", "%s",
+			s.Where())
+		d.Arrive(d.Envelope(3, 2, raft.Message{Type: raft.MsgVote, Term: 9, Index: 5, LogTerm: 5}))
+		d.Run()
+		d.Check(len(granted(d, s, raft.MsgVoteResp)) == 2, "the same vote again", "%s", s.Where())
+	}
+}
+
+// A store that comes back applies what it knows to be committed, without a word of anybody.
+func TestRestartAppliesWhatIsCommitted(t *testing.T) {
+	d := storedesk.Open(t, restarts, options{})
+	leader := d.Elect(1)
+	leader.Puts("a", "1")
+	leader.Puts("b", "2")
+	d.Tick(2)
+	for _, s := range d.Stores {
+		d.Check(s.State().Hard.Commit == 8, fmt.Sprintf("store %d has written the commit index 8", s.ID), "%s",
+			storedesk.ShowHard(s.State().Hard))
+	}
+	s := d.Store(3)
+	s.DataLost()
+	d.Isolate(s)
+	d.Run()
+	d.Check(s.Applied().Index == 8 && s.Pairs() == "default: a=1 b=2", "store 3 applies up to 8 again: a=1 b=2",
+		"applied %d: %s", s.Applied().Index, s.Pairs())
+}
+
+func TestRestartGoesOnAlone(t *testing.T) {
+	for _, keep := range keeps {
+		d := storedesk.Open(t, restarts, options{Stores: 1})
+		s := d.Elect(1)
+		term := s.View().Term
+		s.Puts("a", "1")
+		s.Restart(keep)
+		d.Elect(1)
+		d.Check(s.View().Term > term, fmt.Sprintf("a term after %d", term), "term %d", s.View().Term)
+		s.Puts("b", "2")
+		d.Check(s.Pairs() == "default: a=1 b=2", "a=1 b=2", "%s", s.Pairs())
+	}
+}
+
+// spent is what stores' logs cost while something happens: writes and syncs, by store.
+type spent struct {
+	d      *desk
+	writes map[uint64]int
+	syncs  map[uint64]int
+	data   map[uint64]int
+}
+
+func meter(d *desk) *spent {
+	p := &spent{d: d, writes: map[uint64]int{}, syncs: map[uint64]int{}, data: map[uint64]int{}}
+	for _, s := range d.Stores {
+		p.syncs[s.ID], p.data[s.ID] = -s.LogSyncs(), -s.DataSyncs()
+	}
+	d.After = func(s *store_, e store.Effect) {
+		if _, ok := e.(store.WriteLog); ok {
+			p.writes[s.ID]++
+		}
+	}
+	return p
+}
+
+// is ends the test unless each store has synced its log so often, and its data not at all.
+func (p *spent) is(syncs int, why string) {
+	p.d.T.Helper()
+	for _, s := range p.d.Stores {
+		if got := p.syncs[s.ID] + s.LogSyncs(); got != syncs {
+			p.d.Brokenf(fmt.Sprintf("store %d syncs its log %d times: %s", s.ID, syncs, why), "%d times", got)
+		}
+		if got := p.data[s.ID] + s.DataSyncs(); got != 0 {
+			p.d.Brokenf(fmt.Sprintf("store %d never syncs its data: the log is its redo log", s.ID), "%d times", got)
+		}
+	}
+}
+
+func TestAWriteCostsOneSync(t *testing.T) {
+	d := storedesk.Open(t, counted, options{})
+	leader := d.Elect(1)
+	d.Tick(2)
+	p := meter(d)
+	leader.Puts("a", "1")
+	p.is(1, "for the entry")
+	d.Tick(2)
+	p.is(1, "that it is committed is no promise")
+	p = meter(d)
+	for i := range 10 {
+		leader.Writes("a", fmt.Sprint(i))
+	}
+	d.Run()
+	d.Tick(2)
+	p.is(1, "ten writes that come together share it")
+	p = meter(d)
+	d.Tick(30)
+	p.is(0, "nothing happens but heartbeats")
+	d.Check(len(p.writes) == 0, "nothing is written while nothing happens", "log writes by store: %v", p.writes)
+}
+
+func TestOneSyncForAllRegions(t *testing.T) {
+	d := storedesk.Open(t, counted, options{Regions: 5})
+	leader := d.Elect(1)
+	d.Tick(2)
+	p := meter(d)
+	var all []*storedesk.Request
+	for _, key := range []string{"a", "b", "c", "d", "e"} {
+		all = append(all, leader.Writes(key, "1"))
+	}
+	d.Run()
+	for _, r := range all {
+		d.Acked(r)
+	}
+	p.is(1, "for the entries of all five regions")
+	d.Tick(2)
+	p.is(1, "for the entries of all five regions")
+}
+
+// One region of a turn has a promise to make, another has only heard that something is committed: in either order, the one
+// write of the turn is synced.
+func TestOnePromiseSyncsTheTurn(t *testing.T) {
+	for _, promiseFirst := range []bool{true, false} {
+		d := storedesk.Open(t, counted, options{Regions: 2})
+		leader := d.Elect(1)
+		d.Tick(2)
+		leader.Puts("b", "1") // of which the others have yet to hear that it is committed
+		d.Net = func(*replica.Message) storedesk.Fate { return storedesk.Hold }
+		leader.Writes("a", "1")
+		d.Tick(1)
+		promise := func(m *replica.Message) bool { return m.RegionID == 1 && m.Raft.Type == raft.MsgApp }
+		var first, second []replica.Message
+		for _, m := range d.Held {
+			switch {
+			case m.To.StoreID != 2:
+			case promise(&m) == promiseFirst:
+				first = append(first, m)
+			default:
+				second = append(second, m)
+			}
+		}
+		d.Held = append(first, second...)
+		d.Heal()
+		d.Release()
+		s := d.Store(2)
+		s.Turn()
+		var writes []engine.Durability
+		for _, e := range s.Effects {
+			if w, ok := e.(store.WriteLog); ok {
+				writes = append(writes, w.Durability)
+			}
+		}
+		d.Check(len(writes) == 1 && writes[0] == engine.Synced, "one write to the log in this turn of store 2, Synced",
+			"%d writes: %v (0 is Buffered, 1 is Synced)", len(writes), writes)
+		s.Finish()
+		d.Run()
+	}
+}
+
+// A commit index alone, and nothing else: written, and not synced.
+func TestCommitAloneIsNotSynced(t *testing.T) {
+	d := storedesk.Open(t, counted, options{})
+	leader := d.Elect(1)
+	d.Tick(2)
+	leader.Puts("a", "1")
+	s, commits := d.Store(2), 0
+	d.Before = func(o *store_, e store.Effect) {
+		if w, ok := e.(store.WriteLog); ok && o == s {
+			commits++
+			d.Check(w.Durability == engine.Buffered, "what holds a commit index alone is written Buffered", "it is synced")
+		}
+	}
+	d.Tick(2)
+	d.Check(s.State().Hard.Commit == 7, "store 2 has heard that 7 is committed, and has written it", "%s",
+		storedesk.ShowHard(s.State().Hard))
+	d.Check(commits > 0, "a write of the commit index", "none")
+}
+
+func TestAnswersAndViewsFollowTheData(t *testing.T) {
+	d := storedesk.Open(t, ordered, options{Regions: 2})
+	leader := d.Elect(1)
+	values := map[uint64]string{}
+	d.Before = func(s *store_, e store.Effect) {
+		switch e := e.(type) {
+		case store.Answer:
+			for _, a := range e.Answers {
+				if a.Err == nil && s.Get("a") < values[a.ID] {
+					d.Brokenf("a="+values[a.ID]+" is in the data store before it is acknowledged", "a=%s", s.Get("a"))
+				}
+			}
+		case store.Publish:
+			for _, v := range e.Views {
+				if at := s.Applied(v.Region.ID); at.Index < v.Applied.Index {
+					d.Brokenf("the data store is at least where the view says", "it has applied %d, the view says %d", at.Index,
+						v.Applied.Index)
+				}
+			}
+		}
+	}
+	for i := range 5 {
+		value := fmt.Sprint(i)
+		r := leader.Writes("a", value)
+		values[r.ID] = value
+		b := leader.Writes("b", value)
+		d.Run()
+		d.Acked(r)
+		d.Acked(b)
+	}
+	d.Tick(2)
+}
+
+// What is applied in one turn may be more than an engine takes in one batch.
+func TestAllDataOfATurnIsWritten(t *testing.T) {
+	d := storedesk.Open(t, ordered, options{Config: func(c *store.Config) { c.Raft.MaxApplyBytes = 64 << 20 }})
+	d.Net = lost
+	s := d.Store(2)
+	list := []raft.Entry{{Index: 6, Term: 6}}
+	for _, key := range []string{"a", "b", "c", "d"} {
+		list = append(list, put(list[len(list)-1].Index+1, 6, key, string(make([]byte, 6<<20))))
+	}
+	d.Arrive(d.Envelope(1, 2, appendOf(6, 5, 5, 10, list...)))
+	d.Run()
+	for _, key := range []string{"a", "b", "c", "d"} {
+		d.Check(len(s.Get(key)) == 6<<20, "6 MiB under each of the keys a, b, c and d", "%d bytes under %s", len(s.Get(key)), key)
+	}
+}
+
+// A transfer lets another peer lead at once. So the lease that local readers trust goes first.
+func TestLeaseIsWithdrawnBeforeMessagesLeave(t *testing.T) {
+	d := storedesk.Open(t, ordered, options{Config: func(c *store.Config) { c.Raft.ReadMode = raft.ReadLease }})
+	leader := d.Elect(1)
+	d.Tick(2)
+	d.Check(leader.View().LeaseUntil > 0, "a leader that hears from its followers has a lease", "%s", leader.Where())
+	called := false
+	d.Before = func(s *store_, e store.Effect) {
+		send, ok := e.(store.Send)
+		if !ok || s != leader {
+			return
+		}
+		for i := range send.Messages {
+			if m := &send.Messages[i]; m.Raft.Type == raft.MsgTimeoutNow {
+				called = true
+				d.Check(s.View().LeaseUntil == 0, "readers were told that there is no lease any more before TimeoutNow is sent",
+					"the view says: until %v", s.View().LeaseUntil)
+			}
+		}
+	}
+	d.Acked(func() *storedesk.Request { r := leader.Transfers(d.Store(2)); d.Run(); return r }())
+	d.Tick(1)
+	d.Check(called, "TimeoutNow is sent to store 2", "it is not")
+}
+
+// A store alone is its own quorum: the write of one turn is what the next one applies. No tick has to pass.
+func TestWhatBecomesPossibleComesNext(t *testing.T) {
+	for _, stores := range []int{1, 3} {
+		for _, regions := range []int{1, 4} {
+			d := storedesk.Open(t, concluded, options{Stores: stores, Regions: regions})
+			leader := d.Elect(1)
+			for i := range 8 {
+				leader.Puts(string(rune('a'+i%regions)), fmt.Sprint(i))
+			}
+		}
+	}
+}
+
+// Raft takes the next change of the members when it knows that the last one is applied.
+func TestMembersChangeOneAfterTheOther(t *testing.T) {
+	d := storedesk.Open(t, concluded, options{Spares: 2})
+	leader := d.Elect(1)
+	for _, id := range []uint64{4, 5} {
+		r := leader.Changes(raft.ConfChangeAddNode, d.Store(id))
+		d.Tick(3)
+		d.Acked(r)
+	}
+}
+
+// Each effect is carried out once: nothing of a turn is in the next one.
+func TestNothingIsDoneTwice(t *testing.T) {
+	d := storedesk.Open(t, concluded, options{})
+	leader := d.Elect(1)
+	d.Tick(2)
+	d.Sent = nil
+	p := meter(d)
+	written := map[string]bool{}
+	d.Before = func(s *store_, e store.Effect) {
+		if w, ok := e.(store.WriteData); ok {
+			what := fmt.Sprint(s.ID, storedesk.ShowBatch(w.Batch))
+			d.Check(!written[what], "each batch once", "store %d writes %s again", s.ID, storedesk.ShowBatch(w.Batch))
+			written[what] = true
+		}
+	}
+	for _, key := range []string{"a", "b", "c"} {
+		leader.Puts(key, "1")
+	}
+	for id, n := range p.writes {
+		d.Check(n <= 6, "at most two log writes for a write: its entry, and that it is committed", "store %d: %d for 3 writes", id, n)
+	}
+	seen := map[string]bool{}
+	for i := range d.Sent {
+		text := storedesk.ShowMessage(&d.Sent[i])
+		d.Check(!seen[text], "each message once", "again: %s", text)
+		seen[text] = true
+	}
+	rounds := len(d.Done)
+	d.Run()
+	d.Check(len(d.Done) == rounds, "stores at rest do nothing", "they do")
+}
+
+func TestMessagesAreAddressed(t *testing.T) {
+	d := storedesk.Open(t, addressed, options{Regions: 2, Spares: 1})
+	leader := d.Elect(1)
+	leader.Puts("a", "1")
+	leader.Puts("b", "1")
+	d.Tick(2)
+	check := func(confVer uint64) {
+		t.Helper()
+		for i := range d.Sent {
+			m := &d.Sent[i]
+			epoch := d.Regions[m.RegionID-1].Epoch
+			if m.RegionID == 1 {
+				epoch.ConfVer = confVer
+			}
+			from, to := storedesk.Peer(m.RegionID, m.From.StoreID), storedesk.Peer(m.RegionID, m.To.StoreID)
+			if m.From != from || m.To != to || m.Raft.From != from.ID || m.Raft.To != to.ID || m.Epoch != epoch {
+				d.Brokenf(fmt.Sprintf("from peer %v to peer %v, epoch %v", from, to, epoch),
+					"%s, from peer %v to peer %v, epoch %v", storedesk.ShowMessage(m), m.From, m.To, m.Epoch)
+			}
+		}
+		d.Check(len(d.SentBy(leader)) > 0, "messages", "none")
+	}
+	check(1)
+	r := leader.Changes(raft.ConfChangeAddNode, d.Store(4))
+	d.Tick(5)
+	d.Acked(r)
+	d.Check(len(d.SentBy(leader, raft.MsgSnap)) == 0, "a snapshot is streamed, not sent as a message", "it is sent as a message")
+	d.Check(d.Store(4).Get("a") == "1", "the peer on store 4 gets its snapshot: a=1", "a=%s", d.Store(4).Get("a"))
+	d.Sent = nil
+	leader.Puts("a", "2")
+	d.Tick(1)
+	check(2)
+	d.Check(len(d.SentBy(leader, raft.MsgHeartbeat, raft.MsgApp)) > 0, "messages to the new peer, too", "none")
+}
