@@ -171,8 +171,8 @@ func (s *Server) decide(ctx context.Context, rc *kvrpcpb.Context, cf engine.CF, 
 	if err != nil {
 		return nil, err
 	}
-	defer snap.Close()
 	bind(rc, snap)
+	defer snap.Close()
 	return f(snap, cf)
 }
 
