@@ -16,12 +16,12 @@ import (
 func TestNothingAcknowledgedIsLost(t *testing.T) {
 	for _, id := range []uint64{1, 2} {
 		var acked []*storedesk.Request
-		eachCrash(t, func() (*desk, *store_) {
+		eachCrash(t, func() (*desk, *server) {
 			d := storedesk.Open(t, together, options{})
 			d.Elect(1)
 			watchPromises(d)
 			return d, d.Store(id)
-		}, func(d *desk, s *store_) {
+		}, func(d *desk, s *server) {
 			acked = nil
 			for i := range 3 {
 				if d.Store(1).Core != nil {
@@ -30,7 +30,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 				}
 			}
 			d.Tick(1)
-		}, func(d *desk, s *store_) {
+		}, func(d *desk, s *server) {
 			leader := d.AwaitLeader()
 			d.Tick(3)
 			for i, r := range acked {

@@ -21,7 +21,7 @@ import (
 // The workbench in short words.
 type (
 	desk    = storedesk.Desk
-	store_  = storedesk.Store
+	server  = storedesk.Store
 	options = storedesk.Options
 )
 
