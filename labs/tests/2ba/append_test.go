@@ -125,7 +125,8 @@ func TestLargeAppendsAreWrittenInParts(t *testing.T) {
 	s.write(engine.Synced, func(b *raftlog.Batch) { b.Append(1, again) })
 	s.reopen(storedesk.LoseUnsynced)
 	state, _, err := s.log.State(1)
-	s.check(err == nil && state.Last == raftlog.Position{Index: 7, Term: 7}, "the last entry is 7/7", "%v, %v", state.Last, err)
+	s.check(err == nil && state.Last == raftlog.Position{Index: 7, Term: 7}, "the last entry is 7/7", "%v, %v",
+		state.Last, err)
 	got, err := s.log.Entries(1, 6, 8, 20<<20)
 	s.check(err == nil && len(got) == 2 && len(got[0].Data) == 6<<20 && got[1].Term == 7, "the entries 6/6, of 6 MiB, and 7/7",
 		"%s, error %v", storedesk.ShowEntries(got), err)

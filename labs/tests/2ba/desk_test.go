@@ -42,7 +42,8 @@ var (
 	promises = explain.Rule{ID: "INV-2ba.7",
 		Says: "a vote, an acknowledgement or a new term leaves only when what it promises is durable"}
 	restarts = explain.Rule{ID: "INV-2ba.8",
-		Says: "a store that starts again has the term, the vote and the entries that it promised, and goes on from its commit index"}
+		Says: "a store that starts again has the term, the vote and the entries that it promised, " +
+			"and goes on from its commit index"}
 	counted = explain.Rule{ID: "INV-2ba.9",
 		Says: "a turn writes to the log at most once, for all regions, and syncs if and only if that holds a promise"}
 	ordered = explain.Rule{ID: "INV-2ba.10",

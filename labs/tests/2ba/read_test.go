@@ -111,12 +111,14 @@ func TestTermIsKnownFromTruncatedToLast(t *testing.T) {
 			s.term(1, 8, 7)
 			s.term(1, 9, 8)
 			s.term(1, 10, 8)
-			for index, want := range map[uint64]error{6: raft.ErrCompacted, 7: raft.ErrCompacted, 11: raft.ErrUnavailable, 99: raft.ErrUnavailable} {
+			for index, want := range map[uint64]error{6: raft.ErrCompacted, 7: raft.ErrCompacted, 11: raft.ErrUnavailable,
+				99: raft.ErrUnavailable} {
 				term, err := s.log.Term(1, index)
 				s.check(errors.Is(err, want), fmt.Sprintf("Term(%d): %v", index, want), "%d, %v", term, orNil(err))
 			}
 			term, err := s.log.Term(9, 1)
-			s.check(errors.Is(err, raft.ErrUnavailable), "Term of an unknown region: "+raft.ErrUnavailable.Error(), "%d, %v", term, orNil(err))
+			s.check(errors.Is(err, raft.ErrUnavailable), "Term of an unknown region: "+raft.ErrUnavailable.Error(), "%d, %v",
+				term, orNil(err))
 			if restarted == 0 {
 				s.reopen(storedesk.KeepAll)
 			}
@@ -161,7 +163,8 @@ func TestHandedOutEntriesNeverChange(t *testing.T) {
 		step()
 		for i := range held {
 			if !reflect.DeepEqual(held[i], copies[i]) {
-				s.broken("what was handed out before stays "+storedesk.ShowEntries(copies[i]), "it is %s", storedesk.ShowEntries(held[i]))
+				s.broken("what was handed out before stays "+storedesk.ShowEntries(copies[i]), "it is %s",
+					storedesk.ShowEntries(held[i]))
 			}
 		}
 	}
@@ -189,13 +192,15 @@ func TestNewEntriesComeOutOfMemory(t *testing.T) {
 	s.appends(11, 7)
 	s.engine.Snapshots = 0
 	s.holds(1, begin, entries(6, 6, 6, 6, 7, 7, 7))
-	s.check(s.engine.Snapshots == 0, "entries that were just appended are read without the engine", "%d snapshots of it were taken",
+	s.check(s.engine.Snapshots == 0, "entries that were just appended are read without the engine",
+		"%d snapshots of it were taken",
 		s.engine.Snapshots)
 	s.compacts(8, 6)
 	s.appends(12, 8)
 	s.engine.Snapshots = 0
 	s.holds(1, raftlog.Position{Index: 8, Term: 6}, entries(9, 7, 7, 7, 8))
-	s.check(s.engine.Snapshots == 0, "nor does a compaction of older ones change that", "%d snapshots were taken", s.engine.Snapshots)
+	s.check(s.engine.Snapshots == 0, "nor does a compaction of older ones change that", "%d snapshots were taken",
+		s.engine.Snapshots)
 }
 
 // The ends of a log are asked for all the time: raft compares terms with each message.
@@ -206,7 +211,8 @@ func TestTermsOfTheEndsNeedNoRead(t *testing.T) {
 	s.engine.Snapshots = 0
 	s.term(1, 7, 6)
 	s.term(1, 9, 8)
-	s.check(s.engine.Snapshots == 0, "the terms of Truncated and Last are known without the engine", "%d snapshots of it were taken",
+	s.check(s.engine.Snapshots == 0, "the terms of Truncated and Last are known without the engine",
+		"%d snapshots of it were taken",
 		s.engine.Snapshots)
 }
 
@@ -230,7 +236,8 @@ func TestMemoryIsBounded(t *testing.T) {
 			cached++
 		}
 	}
-	s.check(cached*entryBytes <= bound, fmt.Sprintf("at most %d bytes of entries in memory", bound), "%d entries of %d bytes each",
+	s.check(cached*entryBytes <= bound, fmt.Sprintf("at most %d bytes of entries in memory", bound),
+		"%d entries of %d bytes each",
 		cached, entryBytes)
 	s.check(cached >= 3, "the newest entries in memory", "%d of them", cached)
 	s.engine.Snapshots = 0

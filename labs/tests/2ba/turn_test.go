@@ -263,7 +263,8 @@ func TestNothingIsDoneTwice(t *testing.T) {
 		leader.Puts(key, "1")
 	}
 	for id, n := range p.writes {
-		d.Check(n <= 6, "at most two log writes for a write: its entry, and that it is committed", "store %d: %d for 3 writes", id, n)
+		d.Check(n <= 6, "at most two log writes for a write: its entry, and that it is committed",
+			"store %d: %d for 3 writes", id, n)
 	}
 	seen := map[string]bool{}
 	for i := range d.Sent {
@@ -302,7 +303,8 @@ func TestMessagesAreAddressed(t *testing.T) {
 	r := leader.Changes(raft.ConfChangeAddNode, d.Store(4))
 	d.Tick(5)
 	d.Acked(r)
-	d.Check(len(d.SentBy(leader, raft.MsgSnap)) == 0, "a snapshot is streamed, not sent as a message", "it is sent as a message")
+	d.Check(len(d.SentBy(leader, raft.MsgSnap)) == 0, "a snapshot is streamed, not sent as a message",
+		"it is sent as a message")
 	d.Check(d.Store(4).Get("a") == "1", "the peer on store 4 gets its snapshot: a=1", "a=%s", d.Store(4).Get("a"))
 	d.Sent = nil
 	leader.Puts("a", "2")
