@@ -49,8 +49,13 @@ type process struct {
 // run starts the program with arguments.
 func run(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, ready: make(chan string, 1), exited: make(chan struct{})}
-	p.cmd = exec.CommandContext(t.Context(), os.Args[0], args...)
+	return launch(t, exec.CommandContext(t.Context(), os.Args[0], args...))
+}
+
+// launch starts a command that becomes the program.
+func launch(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, ready: make(chan string, 1), exited: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), beProgram+"=1")
 	p.cmd.Stderr = p
 	out, err := p.cmd.StdoutPipe()

@@ -311,7 +311,12 @@ func clusterName(id uint64) string {
 
 // broken tells everybody that a disk has failed.
 func (r *running) broken(err error) {
-	r.log.Error("the disk failed, the store acknowledges no write any more: see to the disk, then start it again", "err", err)
+	r.log.Error("the disk failed, the store refuses all writes: see to the disk, then start it again", "err", err)
+	r.markBroken(err)
+}
+
+// markBroken lets health and metrics say it.
+func (r *running) markBroken(err error) {
 	r.metrics.fail(err)
 	r.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 }

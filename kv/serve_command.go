@@ -169,6 +169,7 @@ func endWithInput(r io.Reader) {
 
 // serve runs a server until a signal or a failure ends it.
 func serve(ctx context.Context, o serveOptions, out io.Writer) error {
+	ignoreFileSize()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	server, err := startServer(ctx, o)

@@ -140,7 +140,7 @@ func (r *running) openReplicated(d disks, e *enlistment, o serveOptions) (*repli
 	s, err := replicated.Open(replicated.Options{
 		ClusterID: e.ids.ClusterID, StoreID: e.ids.StoreID, Log: d.log, Data: d.data, Spools: d.spools,
 		TickInterval: o.tick, Raft: raft.Config{ReadMode: o.readMode()},
-		Logger: o.log, Metrics: r.metrics.replicated, Failed: r.broken,
+		Logger: o.log, Metrics: r.metrics.replicated, Failed: r.markBroken,
 		Connect: func(s *replicated.Store) replicated.Transport {
 			t = transport.New(transport.Options{
 				ClusterID: e.ids.ClusterID, StoreID: e.ids.StoreID, Resolver: resolver{e}, Log: o.log,

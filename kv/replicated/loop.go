@@ -57,6 +57,7 @@ func (l *loop) run() {
 		case <-timer.C:
 		}
 	}
+	l.views.retire()
 	l.dismissRest()
 }
 

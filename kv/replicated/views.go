@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"tinykv/kv/region"
 	"tinykv/kv/replica"
 )
 
@@ -68,4 +69,13 @@ func (v *views) all() []replica.View {
 	})
 	slices.SortFunc(all, func(a, b replica.View) int { return cmp.Compare(a.Region.ID, b.Region.ID) })
 	return all
+}
+
+// retire says of every region that nobody is known to lead it: the store has ended, and what it knew is of the past.
+func (v *views) retire() {
+	all := v.all()
+	for i := range all {
+		all[i].Leader, all[i].LeaseUntil = region.Peer{}, 0
+	}
+	v.publish(all)
 }
