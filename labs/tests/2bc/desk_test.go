@@ -162,3 +162,17 @@ func inTheMiddle(t *testing.T, d *desk, leader *node, n int, now func(written in
 	d.After = nil
 	return last
 }
+
+// writesTogether writes the keys key00, key01 and so on at once. All are acknowledged, and the followers have the entries,
+// but have not heard yet that they are committed.
+func writesTogether(d *desk, s *node, n int) {
+	d.T.Helper()
+	var writes []*request
+	for i := range n {
+		writes = append(writes, s.Writes(fmt.Sprintf("key%02d", i), "v"))
+	}
+	d.Run()
+	for _, w := range writes {
+		d.Acked(w)
+	}
+}

@@ -164,9 +164,7 @@ func TestReadWaitsUntilItsIndexIsApplied(t *testing.T) {
 func TestNewLeaderCatchesUpBeforeItServes(t *testing.T) {
 	d := open(t, newest, options{Config: inPortions})
 	old := d.Elect(1)
-	for i := range 12 {
-		old.Puts(fmt.Sprintf("key%02d", i), "v")
-	}
+	writesTogether(d, old, 12)
 	next := d.Store(2)
 	var r *request
 	d.After = func(s *node, e store.Effect) {

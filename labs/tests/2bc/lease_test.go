@@ -153,9 +153,7 @@ func TestManyTicksAreNotAllGiven(t *testing.T) {
 func TestLeaseWaitsForAnEntryOfTheTerm(t *testing.T) {
 	d := open(t, ownTerm, options{Config: all(withLeases, inPortions)})
 	old := d.Elect(1)
-	for i := range 12 {
-		old.Puts(fmt.Sprintf("key%02d", i), "v")
-	}
+	writesTogether(d, old, 12)
 	next := d.Store(2)
 	var r *request
 	d.After = func(s *node, e store.Effect) {
