@@ -77,10 +77,13 @@ func (s *server) open() {
 	s.must(err)
 	s.log = &gatedLog{Log: log}
 	s.must(store.Bootstrap(log, s.data, s.region, 1))
-	s.store, err = replicated.Open(replicated.Options{
+	_, err = replicated.Open(replicated.Options{
 		ClusterID: storedesk.ClusterID, StoreID: 1, Log: s.log, Data: s.data,
-		Spools:       snapshot.NewMemory(rand.New(rand.NewPCG(3, 1))),
-		Connect:      func(*replicated.Store) replicated.Transport { return s },
+		Spools: snapshot.NewMemory(rand.New(rand.NewPCG(3, 1))),
+		Connect: func(opened *replicated.Store) replicated.Transport { // before anything runs
+			s.store = opened
+			return s
+		},
 		TickInterval: tick, Raft: raft.Config{ReadMode: raft.ReadLease, ElectionTicks: 10, LeaseTicks: leaseTicks}, Seed: 1,
 		Clock: s.clock,
 	})
