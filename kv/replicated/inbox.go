@@ -108,7 +108,7 @@ func (b *inbox) awaitRoom() <-chan struct{} {
 
 // take returns all that waits, in the order of arrival. It takes empty's memory for what comes next.
 func (b *inbox) take(empty []item) []item {
-	clear(empty[:cap(empty)]) // events of the past are garbage
+	clear(empty) // events of the past are garbage; what is behind them was cleared before
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	taken := b.waiting

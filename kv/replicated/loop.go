@@ -7,6 +7,7 @@ package replicated
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"tinykv/kv/engine"
@@ -182,9 +183,12 @@ func (l *loop) send(messages []replica.Message) {
 }
 
 // answer tells callers. Those whose reads were confirmed share one engine snapshot, which is taken now: that is what was
-// confirmed.
+// confirmed. With an error nobody was told anything.
 func (l *loop) answer(answers []replica.Answer) error {
-	var shared *sharedSnapshot
+	shared, err := l.sharedSnapshot(answers)
+	if err != nil {
+		return fmt.Errorf("read the data: %w", err)
+	}
 	for _, a := range answers {
 		c := l.callers[a.ID]
 		if c == nil {
@@ -197,16 +201,6 @@ func (l *loop) answer(answers []replica.Answer) error {
 		l.metrics.answered(a.Err)
 		got := answer{err: a.Err, term: a.Term}
 		if c.reads && a.Err == nil {
-			if shared == nil {
-				snap, err := l.opts.Data.Snapshot()
-				if err != nil {
-					got.err = err
-					c.done <- got
-					return fmt.Errorf("read the data: %w", err)
-				}
-				shared = &sharedSnapshot{Snapshot: snap}
-				shared.readers.Add(1) // our own hold, until all have theirs
-			}
 			got.snapshot = shared.share()
 		}
 		c.done <- got
@@ -215,6 +209,20 @@ func (l *loop) answer(answers []replica.Answer) error {
 		return shared.release()
 	}
 	return nil
+}
+
+// sharedSnapshot takes a snapshot with one hold of our own, if any of the answers needs it.
+func (l *loop) sharedSnapshot(answers []replica.Answer) (*sharedSnapshot, error) {
+	if !slices.ContainsFunc(answers, func(a replica.Answer) bool { return a.Read && a.Err == nil }) {
+		return nil, nil
+	}
+	snap, err := l.opts.Data.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	shared := &sharedSnapshot{Snapshot: snap}
+	shared.readers.Add(1)
+	return shared, nil
 }
 
 // dismissRest answers who came too late for the core's last turn.

@@ -28,13 +28,14 @@ type Metrics struct {
 	sent, received                                    prometheus.Counter
 	taken, logDuration, dataDuration                  prometheus.Histogram
 	reads, answers, snapshots                         *prometheus.CounterVec
+	byLease, byIndex, answeredOK                      prometheus.Counter // of reads and answers, to be had at once
 	broken                                            prometheus.Gauge
 }
 
 // NewMetrics returns metrics that start from zero.
 func NewMetrics() *Metrics {
 	duration := prometheus.ExponentialBuckets(20e-6, 2, 18) // 20 microseconds to 2.6 seconds
-	return &Metrics{
+	m := &Metrics{
 		turns:        counter("turns_total", "Turns of the store's loop in which there was something to do."),
 		logSyncs:     counter("log_syncs_total", "Syncs of the raft log: one for all regions of a turn."),
 		dataWrites:   counter("data_writes_total", "Batches written to the data store, none of them with a sync."),
@@ -55,6 +56,9 @@ func NewMetrics() *Metrics {
 			Help: "1 once a disk has failed: the store serves nothing until the process is started again.",
 		}),
 	}
+	m.byLease, m.byIndex = m.reads.WithLabelValues("lease"), m.reads.WithLabelValues("index")
+	m.answeredOK = m.answers.WithLabelValues("ok")
+	return m
 }
 
 const prefix = "tinykv_store_"
@@ -168,9 +172,15 @@ func (m *Metrics) wroteData(bytes int, took time.Duration) {
 	m.dataDuration.Observe(took.Seconds())
 }
 
-func (m *Metrics) answered(err error) { m.answers.WithLabelValues(outcome(err)).Inc() }
+func (m *Metrics) answered(err error) {
+	if err == nil {
+		m.answeredOK.Inc()
+		return
+	}
+	m.answers.WithLabelValues(outcome(err)).Inc()
+}
 
-// outcome is the kind of an answer.
+// outcome is the kind of an error.
 func outcome(err error) string {
 	var (
 		notLeader    *region.NotLeaderError
@@ -179,8 +189,6 @@ func outcome(err error) string {
 		busy         *region.BusyError
 	)
 	switch {
-	case err == nil:
-		return "ok"
 	case errors.As(err, &notLeader):
 		return "not_leader"
 	case errors.As(err, &stale):

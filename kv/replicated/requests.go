@@ -21,10 +21,10 @@ func (s *Store) Snapshot(ctx context.Context, rc *kvrpcpb.Context) (engine.Snaps
 		return nil, err
 	}
 	if snap, ok := s.byLease(rc); ok {
-		s.metrics.reads.WithLabelValues("lease").Inc()
+		s.metrics.byLease.Inc()
 		return snap, nil
 	}
-	s.metrics.reads.WithLabelValues("index").Inc()
+	s.metrics.byIndex.Inc()
 	c, id := newCaller(true), s.nextID.Add(1)
 	asked := contextOf(rc)
 	if err := s.inbox.post(item{event: store.Read{ID: id, RequestContext: asked}, caller: c, kind: request}); err != nil {
