@@ -197,7 +197,7 @@ type installJob struct {
 	file      io.ReadCloser
 	data      engine.Snapshot
 	installer *snapshot.Installer
-	synced    bool
+	batches   uint64
 }
 
 func (p *process) install(e store.Install) {
@@ -205,7 +205,8 @@ func (p *process) install(e store.Install) {
 		p.c.tell(p, "installs %s at %v", e.Spool, e.Head.Position)
 	}
 	p.mirror.installing = true
-	p.later(p.data.latency(engine.Buffered), &installJob{p: p, effect: e})
+	j := &installJob{p: p, effect: e}
+	p.later(j.pause(), j)
 }
 
 // step writes the next batch.
@@ -222,8 +223,19 @@ func (j *installJob) step() {
 	case finished:
 		j.end()
 	default:
-		p.later(p.data.latency(engine.Synced), j)
+		p.later(j.pause(), j)
 	}
+}
+
+// pause is how long the next batch takes: now and then so long that much happens in between.
+func (j *installJob) pause() time.Duration {
+	p := j.p
+	j.batches++
+	chance := p.c.draw(drawInstall, p.id, uint64(p.life), j.batches)
+	if p.c.faults && chance%3 == 0 {
+		return time.Duration(chance >> 8 % uint64(20*tick))
+	}
+	return p.data.latency(engine.Synced)
 }
 
 func (j *installJob) write() (finished bool, err error) {

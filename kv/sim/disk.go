@@ -22,6 +22,7 @@ type disk struct {
 	place  uint64 // by which its chance is drawn
 	writes uint64
 	slow   bool
+	idle   bool // a write that is not synced takes time, too, in this life of its store
 }
 
 func newDisk(c *Cluster, storeID uint64, name string) disk {
@@ -46,8 +47,8 @@ func (d *disk) become(how string) {
 	}
 }
 
-// latency is how long the next write takes: usually less than a message if it is synced, and nothing if not; of a slow
-// disk up to some ticks, and now and then seconds.
+// latency is how long the next write takes: usually less than a message if it is synced, and nothing if not; of a disk that
+// idles a part of a tick; of a slow one some ticks, and now and then seconds.
 func (d *disk) latency(how engine.Durability) time.Duration {
 	d.writes++
 	chance := d.c.draw(drawSync, d.place, d.writes)
@@ -57,6 +58,8 @@ func (d *disk) latency(how engine.Durability) time.Duration {
 		return time.Duration(rest % uint64(30*tick))
 	case d.slow:
 		return time.Duration(rest % uint64(tick))
+	case how == engine.Buffered && d.idle:
+		return time.Duration(rest % uint64(tick/4))
 	case how == engine.Buffered:
 		return 0
 	case d.c.faults && chance%200 == 0:

@@ -29,6 +29,7 @@
 //	state-machine-safety  no two stores apply different entries at one index (Raft §5.4.3)
 //	election-safety       at most one leader in a term (§5.2)
 //	replicas-equal        the data of a store is what the entries up to its applied position make, byte by byte
+//	swap-atomic           between what a swap reads and what it writes nothing else is written
 //	atomic-batch          nobody sees a part of a batch
 //	linearizable          the calls on each key could have happened one after the other (porcupine)
 //	history-undecided     the checker gave up: make the run shorter

@@ -14,8 +14,10 @@ type ledger struct {
 	first   uint64 // index of pages[0]
 	pages   []page
 	data    pairs
-	fates   map[uint32]fate   // by value
-	leaders map[uint64]uint64 // term -> store
+	fates   map[uint32]fate     // by value
+	swaps   map[uint32]*attempt // whose write was asked for, by value
+	values  map[string]uint32   // that are there, by column family and key
+	leaders map[uint64]uint64   // term -> store
 }
 
 // page is what is known of one index.
@@ -39,7 +41,8 @@ type pairs struct {
 }
 
 func newLedger() ledger {
-	return ledger{data: newPairs(), fates: map[uint32]fate{}, leaders: map[uint64]uint64{}}
+	return ledger{data: newPairs(), fates: map[uint32]fate{}, leaders: map[uint64]uint64{},
+		swaps: map[uint32]*attempt{}, values: map[string]uint32{}}
 }
 
 func newPairs() pairs { return pairs{hashes: map[string]uint64{}} }
@@ -51,8 +54,10 @@ func hashBytes(h uint64, b []byte) uint64 {
 	return mix(h, uint64(len(b)))
 }
 
+func placeName(cf engine.CF, key []byte) string { return string(append([]byte{byte(cf)}, key...)) }
+
 func (d *pairs) set(cf engine.CF, key, value []byte) {
-	name := string(append([]byte{byte(cf)}, key...))
+	name := placeName(cf, key)
 	d.remove(name)
 	h := hashBytes(hashBytes(mix(fnvOffset, uint64(cf)), key), value)
 	d.hashes[name] = h
@@ -74,9 +79,9 @@ func (d *pairs) apply(b *engine.Batch) {
 		case op.Kind == engine.OpPut:
 			d.set(op.CF, op.Key, op.Value)
 		case op.Kind == engine.OpDelete:
-			d.remove(string(append([]byte{byte(op.CF)}, op.Key...)))
+			d.remove(placeName(op.CF, op.Key))
 		case op.Kind == engine.OpDeleteRange:
-			low, high := string(append([]byte{byte(op.CF)}, op.Key...)), string(append([]byte{byte(op.CF)}, op.Value...))
+			low, high := placeName(op.CF, op.Key), placeName(op.CF, op.Value)
 			for name := range d.hashes {
 				if name[0] == byte(op.CF) && name >= low && (len(op.Value) == 0 || name < high) {
 					d.remove(name)
@@ -141,22 +146,53 @@ func (l *ledger) perform(p *process, e *raft.Entry) {
 	if !ok || w.Epoch.Version != firstVersion {
 		return
 	}
-	l.data.apply(w.Batch)
 	for op := range w.Batch.Ops() {
-		n, ok := valueOf(op.Value)
-		if !ok || op.Kind != engine.OpPut {
-			continue
+		if n, ok := valueOf(op.Value); ok && op.Kind == engine.OpPut {
+			l.checkSwap(p, n, &op, e.Index)
+			l.applied(p, n, e.Index)
 		}
-		known := l.fates[n]
-		if known.refused {
-			p.c.fail("refused-applied", "%s is applied at %d, but its caller was told that it will never be", valueName(n),
-				e.Index)
+	}
+	l.data.apply(w.Batch)
+	l.note(w.Batch)
+}
+
+// applied enters the fate of a value.
+func (l *ledger) applied(p *process, n uint32, index uint64) {
+	known := l.fates[n]
+	if known.refused {
+		p.c.fail("refused-applied", "%s is applied at %d, but its caller was told that it will never be", valueName(n), index)
+	}
+	if known.index != 0 && known.index != index {
+		p.c.fail("applied-once", "%s is applied at %d and at %d", valueName(n), known.index, index)
+	}
+	known.index = index
+	l.fates[n] = known
+}
+
+// checkSwap checks that between what a swap has read and what it writes, nothing else was written.
+func (l *ledger) checkSwap(p *process, n uint32, op *engine.Op, index uint64) {
+	a := l.swaps[n]
+	if a == nil {
+		return
+	}
+	if there := l.values[placeName(op.CF, op.Key)]; there != a.old {
+		p.c.fail("swap-atomic", "%s: it has read %s, and when it is applied at %d, %s is there", p.c.describeCall(a),
+			valueName(a.old), index, valueName(there))
+	}
+}
+
+// note enters which values are there after a batch.
+func (l *ledger) note(b *engine.Batch) {
+	for op := range b.Ops() {
+		n, _ := valueOf(op.Value)
+		if op.Kind == engine.OpPut {
+			l.values[placeName(op.CF, op.Key)] = n
 		}
-		if known.index != 0 && known.index != e.Index {
-			p.c.fail("applied-once", "%s is applied at %d and at %d", valueName(n), known.index, e.Index)
+	}
+	for name := range l.values {
+		if _, there := l.data.hashes[name]; !there {
+			delete(l.values, name)
 		}
-		known.index = e.Index
-		l.fates[n] = known
 	}
 }
 

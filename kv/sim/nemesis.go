@@ -218,12 +218,27 @@ func (c *Cluster) strainSnapshots(p *process) {
 // strainClocks stops processes, so that much time passes for them at once, and moves clocks if nobody trusts them.
 func (c *Cluster) strainClocks(p *process) {
 	switch leader := c.leader(); {
+	case leader != nil && c.rnd.IntN(4) == 0:
+		c.handOver(leader)
 	case c.opts.Raft.ReadMode != raft.ReadLease && c.rnd.IntN(2) == 0:
 		c.do(Decision{Verb: VerbJump, Store: p.id, For: c.upTo(50 * tick)})
 	case leader != nil && c.rnd.IntN(2) == 0:
 		c.depose()
 	default:
 		c.do(Decision{Verb: VerbPause, Store: p.id, For: c.upTo(25 * tick)})
+	}
+}
+
+// handOver has leadership handed over by a leader that hears nothing of what follows: only its own word ends its lease.
+func (c *Cluster) handOver(leader *process) {
+	c.saw("handed over")
+	c.do(Decision{Verb: VerbMend})
+	to := c.processes[c.rnd.IntN(len(c.processes))]
+	if c.do(Decision{Verb: VerbTransfer, Store: leader.id, To: to.id}); to == leader {
+		return
+	}
+	for _, q := range c.processes {
+		c.cut(q, leader)
 	}
 }
 

@@ -145,13 +145,14 @@ func (p *process) open() (core, error) {
 	return opened, nil
 }
 
-// chooseLoop chooses what the store leaves to its driver: how many events a turn takes, and whether more are handed over
-// while its effects are carried out.
+// chooseLoop chooses what the store leaves to its driver: how many events a turn takes, whether more are handed over while
+// its effects are carried out, and how long it takes to apply.
 func (p *process) chooseLoop() {
 	p.share = math.MaxInt
 	if chance := p.c.draw(drawLoop, p.id, uint64(p.life)); p.c.faults {
 		p.share = []int{math.MaxInt, math.MaxInt, 4, 1}[chance%4]
 		p.eager = chance>>8%2 == 0
+		p.data.idle = chance>>9%4 == 0
 	}
 }
 

@@ -36,6 +36,9 @@ func (c *Cluster) arrives(a *attempt) {
 
 // write asks the store for the write of an attempt. One that was decided on what was read is bound to the term of that.
 func (p *process) write(a *attempt) {
+	if a.call.kind == callSwap {
+		p.c.ledger.swaps[a.value] = a
+	}
 	p.receive(store.Write{ID: a.id, RequestContext: p.c.context(a), Term: a.term, Batch: p.c.batch(a)})
 }
 

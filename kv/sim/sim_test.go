@@ -24,7 +24,7 @@ var worlds = []sim.World{
 	{Name: "slow disks", Options: sim.Options{Favour: sim.FavourSlowDisks}, Must: []string{"crash within a write"}},
 	{Name: "clocks", Options: sim.Options{Favour: sim.FavourClocks}, Must: []string{"clock jumped", "paused"}},
 	{Name: "clocks and leases", Options: sim.Options{Favour: sim.FavourClocks, Raft: raft.Config{ReadMode: raft.ReadLease}},
-		Must: []string{"lease read", "paused", "leader cut off"}},
+		Must: []string{"lease read", "paused", "leader cut off", "handed over"}},
 	{Name: "members", Options: sim.Options{Favour: sim.FavourMembers, Spares: 2}, Must: []string{"peer buried",
 		"snapshot installed", "change asked"}},
 	{Name: "plain", Options: sim.Options{Raft: raft.Config{DisablePreVote: true, DisableCheckQuorum: true, EagerCommit: true,

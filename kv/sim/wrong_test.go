@@ -224,7 +224,7 @@ var wrongs = []struct {
 		},
 		turn: func(_ *wrong, effects []store.Effect) []store.Effect {
 			return answered(effects, hideOwn)
-		}}, []string{"linearizable"}},
+		}}, []string{"swap-atomic", "linearizable"}},
 
 	{"a lease that is too long", Options{Favour: FavourLeaders, Raft: raft.Config{ReadMode: raft.ReadLease}}, wrong{
 		turn: func(w *wrong, effects []store.Effect) []store.Effect {
