@@ -28,8 +28,10 @@ const (
 Try:  put a 1    get a    scan    put "hello world" \x00\xff    regions    status
 Tab completes, help lists all, help put explains one; quit or ctrl-D leaves.
 `
-	clusterGreeting = `TinyKV runs here until you leave: %d stores, each a process, and a scheduler at %s. All data is gone then.
-Try:  put a 1    status (who leads?)    kill 2    get a    restart 2    pause 1    resume 1    cut 3    heal    leader 2
+	clusterGreeting = `TinyKV runs here until you leave: %d stores, each a process, and a scheduler
+at %s. All data is gone then.
+Try:  put a 1    get a    scan    status (who leads?)    regions
+      kill 2    restart 2    pause 1    resume 1    cut 3    heal    leader 2
 Tab completes, help lists all, help kill explains one; quit or ctrl-D leaves.
 `
 )
