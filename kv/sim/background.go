@@ -219,6 +219,7 @@ func (j *installJob) step() {
 	switch {
 	case err != nil:
 		p.c.note(p, "install failed")
+		p.installFailed = true
 		p.receive(store.InstallEnded{RegionID: j.effect.RegionID, Spool: j.effect.Spool, Err: err})
 	case finished:
 		j.end()

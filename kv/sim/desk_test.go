@@ -127,3 +127,11 @@ func TestCalmNeedsNoSyncOfTheData(t *testing.T) {
 		t.Errorf("%v, %+v", res.Err, c)
 	}
 }
+
+// TestNoSnapshotForWhoKeepsUp : logs are short, but nobody is so far behind that the leader would not have what it needs.
+func TestNoSnapshotForWhoKeepsUp(t *testing.T) {
+	res := sim.Run(1, sim.Options{Calm: true, Limits: replica.Limits{CompactEntries: 10}})
+	if res.Err != nil || res.Count("log compacted") < 20 || res.Count("snapshot sent") > 0 {
+		t.Errorf("%v, %v", res.Err, res.Saw)
+	}
+}

@@ -48,6 +48,7 @@
 //	bounded               snapshots under way, logs and spools stay within their limits
 //	ticks                 a store that was called wants to be called again later
 //	address               messages go to stores that there are
+//	halt                  a store ends only if it was asked to, or its disks fail
 //	restart               a store whose disks are sound starts
 //	liveness              a healed quorum makes progress within a bounded number of ticks
 //	converge              then all replicas come to the same state, and nobody waits

@@ -214,6 +214,9 @@ func (p *process) halt(err error) {
 			c.fail("one-answer", "store %d ends, and request %d has no answer: %s", p.id, id, c.describeCall(a))
 		}
 	}
+	if err != nil && p.failed == nil && !p.installFailed && !p.rotten {
+		c.fail("halt", "store %d ends by itself: %v", p.id, err)
+	}
 	if err == nil {
 		c.saw("ended properly")
 		_ = p.engine.Write(new(engine.Batch), engine.Synced)

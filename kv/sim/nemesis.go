@@ -49,7 +49,7 @@ func (c *Cluster) nemesis() {
 	if !c.faults {
 		return
 	}
-	pause := 30 * tick
+	least, pause := time.Duration(0), 30*tick
 	p := c.processes[c.rnd.IntN(len(c.processes))]
 	switch favoured := c.rnd.IntN(3) > 0; {
 	case !favoured:
@@ -57,7 +57,7 @@ func (c *Cluster) nemesis() {
 	case c.opts.Favour == FavourLeaders:
 		c.depose()
 	case c.opts.Favour == FavourSnapshots:
-		c.strainSnapshots(p)
+		least = c.strainSnapshots(p)
 	case c.opts.Favour == FavourSlowDisks:
 		c.do(Decision{Verb: VerbDisk, Store: p.id, What: c.eitherDisk(), Where: c.either("slow", "slow", "well")})
 	case c.opts.Favour == FavourClocks:
@@ -70,7 +70,7 @@ func (c *Cluster) nemesis() {
 	default:
 		c.anything(p)
 	}
-	c.at(c.now+time.Duration(c.rnd.Int64N(int64(pause))), event{kind: evNemesis})
+	c.at(c.now+least+c.upTo(pause), event{kind: evNemesis})
 }
 
 func (c *Cluster) either(choices ...string) string { return choices[c.rnd.IntN(len(choices))] }
@@ -198,21 +198,26 @@ func (c *Cluster) depose() {
 	}
 }
 
-// strainSnapshots has stores fall behind, and breaks what then helps them.
-func (c *Cluster) strainSnapshots(p *process) {
+// strainSnapshots has stores fall behind, and breaks what then helps them. It returns for how long that must last.
+func (c *Cluster) strainSnapshots(p *process) (least time.Duration) {
 	c.do(Decision{Verb: VerbMend})
-	switch c.rnd.IntN(4) {
+	switch c.rnd.IntN(5) {
 	case 0:
 		c.do(Decision{Verb: VerbPause, Store: p.id, For: 20*tick + c.upTo(30*tick)})
 	case 1:
+		if leader := c.leader(); leader != nil && c.rnd.IntN(2) == 0 {
+			p = leader // what it proposes is heard, and it will never know by whom
+		}
 		for _, q := range c.processes {
 			c.cut(q, p)
 		}
-	case 2:
+		return 40 * tick
+	case 2, 3:
 		c.crashAt(p, c.either("Install", "InstallStep", "InstallStep", "Chunk"))
-	case 3:
+	case 4:
 		c.do(Decision{Verb: VerbCrash, Store: p.id})
 	}
+	return 0
 }
 
 // strainClocks stops processes, so that much time passes for them at once, and moves clocks if nobody trusts them.
@@ -233,6 +238,9 @@ func (c *Cluster) strainClocks(p *process) {
 func (c *Cluster) handOver(leader *process) {
 	c.saw("handed over")
 	c.do(Decision{Verb: VerbMend})
+	if c.rnd.IntN(3) > 0 {
+		c.do(Decision{Verb: VerbDisk, Store: leader.id, What: c.eitherDisk(), Where: c.either("slow", "slow", "well")})
+	}
 	to := c.processes[c.rnd.IntN(len(c.processes))]
 	if c.do(Decision{Verb: VerbTransfer, Store: leader.id, To: to.id}); to == leader {
 		return

@@ -51,17 +51,18 @@ type process struct {
 	drift   int64 // of its clock, in millionths
 	jumped  time.Duration
 
-	inbox   []store.Event
-	share   int           // of the inbox that one turn takes, at most
-	eager   bool          // events are given to the store while the effects of a turn are carried out, too
-	turnDue time.Duration // when the next evTurn comes; 0: none is scheduled
-	effects []store.Effect
-	next    int  // effect
-	busy    bool // with effects
-	waited  bool // the time that the next effect takes has passed
-	failed  error
-	trouble error // of something in the background, to be told between two turns
-	doom    doom
+	inbox         []store.Event
+	share         int           // of the inbox that one turn takes, at most
+	eager         bool          // events are given to the store while the effects of a turn are carried out, too
+	turnDue       time.Duration // when the next evTurn comes; 0: none is scheduled
+	effects       []store.Effect
+	next          int  // effect
+	busy          bool // with effects
+	waited        bool // the time that the next effect takes has passed
+	failed        error
+	installFailed bool
+	trouble       error // of something in the background, to be told between two turns
+	doom          doom
 
 	pausedUntil time.Duration
 	view        replica.View // of the first region, the newest that was published

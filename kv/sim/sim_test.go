@@ -18,6 +18,8 @@ var worlds = []sim.World{
 	{Name: "lease", Options: sim.Options{Raft: raft.Config{ReadMode: raft.ReadLease}},
 		Must: []string{"lease read", "partition", "paused"}},
 	{Name: "leaders", Options: sim.Options{Favour: sim.FavourLeaders}, Must: []string{"leader cut off", "unknown outcome"}},
+	{Name: "leaders and leases", Options: sim.Options{Favour: sim.FavourLeaders,
+		Raft: raft.Config{ReadMode: raft.ReadLease, MaxApplyBytes: 100}}, Must: []string{"leader cut off", "lease read"}},
 	{Name: "snapshots", Options: sim.Options{Favour: sim.FavourSnapshots}, Must: []string{"snapshot installed", "stream broken",
 		"crash before InstallStep", "crash before Chunk", "damaged chunk refused", "snapshot sent twice",
 		"leftover spool removed"}},
