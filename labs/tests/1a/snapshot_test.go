@@ -93,6 +93,7 @@ func TestOldSnapshotOutlivesManyWrites(t *testing.T) {
 }
 
 func TestSnapshotIsSharedByGoroutines(t *testing.T) {
+	defer manyThreads()()
 	d := open(t, shared)
 	const keys = 60
 	var ops []engine.Op
@@ -119,16 +120,23 @@ func TestSnapshotIsSharedByGoroutines(t *testing.T) {
 			d.broken("four answers", "one goroutine did not end")
 		}
 	}
-	d.say("four goroutines open iterators of %s and close them, 5000 each", s.name)
+	d.say("four goroutines open iterators of %s and close them, 200000 each", s.name)
 	for range 4 {
-		go func() { results <- openMany(s.s, 5000) }()
+		go func() { results <- openMany(s.s, 200_000) }()
 	}
 	for range 4 {
 		if bad := <-results; bad != "" {
-			d.broken("20000 iterators", bad)
+			d.broken("800000 iterators", bad)
 		}
 	}
 	s.close()
+}
+
+// manyThreads lets the operating system, too, stop a goroutine in the midst of a step, also where there is one processor.
+// What it returns ends that.
+func manyThreads() (end func()) {
+	before := runtime.GOMAXPROCS(8)
+	return func() { runtime.GOMAXPROCS(before) }
 }
 
 func openMany(s engine.Snapshot, n int) string {
@@ -146,11 +154,12 @@ func openMany(s engine.Snapshot, n int) string {
 
 // TestSnapshotIsClosedWhileItIsRead : whoever reads has the value, or is told that the snapshot is closed.
 func TestSnapshotIsClosedWhileItIsRead(t *testing.T) {
+	defer manyThreads()()
 	d := open(t, shared)
 	d.write(put(engine.Default, "a", "1"))
 	d.snapshot().has(engine.Default, "a", "1")
-	d.say("200 times: take a snapshot, let two goroutines Get(default, \"a\") again and again, and close it meanwhile")
-	for range 200 {
+	d.say("2000 times: take a snapshot, let two goroutines Get(default, \"a\") again and again, and close it meanwhile")
+	for range 2000 {
 		s, err := d.e.Snapshot()
 		if err != nil {
 			d.broken("a snapshot", explain.Error(err))
