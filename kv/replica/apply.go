@@ -49,9 +49,9 @@ func (r *Replica) apply(entries []raft.Entry, w *Work) error {
 }
 
 // entry applies one entry: a change of the members (confChange), nothing (an entry without data opens a term, Raft
-// §8), a command.Write (write), or a command.CompactLog, which only allows something (compaction.allow; the log ends
-// where the node says). The result is for whoever proposed it, and the same on all replicas. It is ErrCorrupt, and no
-// result, if the entry is not the one after the applied position, or its command does not decode.
+// §8), a command.Write (write), or a command.CompactLog, which only allows something (allowCompaction). The result is
+// for whoever proposed it, and the same on all replicas. It is ErrCorrupt, and no result, if the entry is not the one
+// after the applied position, or its command does not decode.
 func (a *application) entry(e *raft.Entry) (result, err error) {
 	switch {
 	case e.Index != a.applied.Index+1:
@@ -69,7 +69,7 @@ func (a *application) entry(e *raft.Entry) (result, err error) {
 	case command.Write:
 		return a.write(&c), nil
 	case command.CompactLog:
-		a.compact.allow(c.Index, e.Index, a.node.LastIndex())
+		return nil, a.allowCompaction(&c, e.Index)
 	}
 	return nil, nil
 }

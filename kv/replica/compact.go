@@ -24,11 +24,14 @@ import (
 //	 └─────────────┴─────────┴───────────┘
 //	               └── bytes ────────────┘
 type compaction struct {
-	kept     raftlog.Position // the entry before the first that is kept
-	target   uint64           // the log may be cut up to here; not before kept
-	durable  uint64           // the applied index that the data store is known to have made durable
-	bytes    uint64           // an estimate of what is after target; after a restart, of what came since
-	proposed uint64           // index of the last CompactLog that this peer proposed as a leader; 0: there is none
+	kept    raftlog.Position // the entry before the first that is kept
+	target  uint64           // the log may be cut up to here; not before kept
+	durable uint64           // the applied index that the data store is known to have made durable
+	bytes   uint64           // an estimate of what is after target; after a restart, of what came since
+
+	term     uint64 // the last one in which this peer looked at its log as the leader
+	floor    uint64 // target when it did so for the first time in that term
+	proposed uint64 // index of the last CompactLog that it proposed in that term; 0: there is none
 }
 
 // entryOverheadBytes is what an entry costs in the log beside its data.
@@ -44,25 +47,46 @@ func (c *compaction) appended(entries []raft.Entry) {
 	}
 }
 
-// allow notes that the entry at index own, in a log that ends at last, allows the log to be cut up to index. One that
-// allows no more than what was allowed before does nothing, and neither does one that allows more than what is before
-// it: it comes from no correct leader. Of the bytes that were after the target, as many are after the new one as its
-// share of the entries.
-func (c *compaction) allow(index, own, last uint64) {
-	if index <= c.target || index >= own {
-		return
+// lead begins anew with a term in which this peer leads: it has proposed nothing yet, and what was proposed before may
+// be lost.
+func (c *compaction) lead(term uint64) {
+	if c.term != term {
+		c.term, c.floor, c.proposed = term, c.target, 0
 	}
-	c.bytes = uint64(float64(c.bytes) * float64(last-index) / float64(last-c.target))
-	c.target = index
 }
 
-// tickCompaction proposes a command.CompactLog if this peer leads, the log is tooLong, and compactUpTo finds
-// something that can go. The command has the term of the entry at that index, too. Then it waits until this proposal
-// is applied (proposed, its index) before it makes another. Not while a snapshot is being installed. If raft drops
-// the proposal, or the log can't tell the term, nothing is lost: a later tick tries again.
+// allowCompaction applies a command.CompactLog that is the entry at index own: the log may be cut up to the entry that
+// it names, so that is the target. Nothing is removed yet (truncateLog). What comes from no correct leader, or too late,
+// does nothing: an index that is not after the target; one that is not before own; one whose entry here (TermOf) has
+// another term. Of the bytes that were after the target, as many are after the new one as its share of the entries, up to
+// the end of the log. An error is the log's.
+func (r *Replica) allowCompaction(cmd *command.CompactLog, own uint64) error {
+	c := &r.compact
+	if cmd.Index <= c.target || cmd.Index >= own {
+		return nil
+	}
+	term, err := r.node.TermOf(cmd.Index)
+	if err != nil || term != cmd.Term {
+		return err
+	}
+	last := r.node.LastIndex()
+	c.bytes = uint64(float64(c.bytes) * float64(last-cmd.Index) / float64(last-c.target))
+	c.target = cmd.Index
+	return nil
+}
+
+// tickCompaction proposes a command.CompactLog if this peer leads, no snapshot is being installed, the log is tooLong,
+// and compactUpTo finds something that can go. The command names the entry at that index, so it has its term, too
+// (TermOf). Then it waits until this proposal is applied (proposed, its index) before it makes another; but no longer
+// than the term in which it was made (lead). If raft drops the proposal, or the log can't tell the term, nothing is lost:
+// a later tick tries again.
 func (r *Replica) tickCompaction() {
 	c := &r.compact
-	if !r.node.IsLeader() || r.installing() || c.proposed > r.applied.Index || !r.tooLong() {
+	if !r.node.IsLeader() || r.installing() {
+		return
+	}
+	c.lead(r.node.Term())
+	if c.proposed > r.applied.Index || !r.tooLong() {
 		return
 	}
 	index := r.compactUpTo()
@@ -79,18 +103,20 @@ func (r *Replica) tickCompaction() {
 	}
 }
 
-// tooLong tells whether what may not be cut yet exceeds what is kept for followers that were away for a short time: the
-// applied entries CompactEntries, or all of it CompactBytes.
+// tooLong tells whether what may not be cut yet, that is, what is after the target, exceeds what is kept for followers
+// that were away for a short time: the applied entries CompactEntries, or the bytes of all of it CompactBytes.
 func (r *Replica) tooLong() bool {
 	limits := &r.cfg.Limits
 	return r.applied.Index-r.compact.target > limits.CompactEntries || r.compact.bytes > limits.CompactBytes
 }
 
 // compactUpTo is the index up to which the leader's log is not needed: applied here, and either in the log of every
-// other member (Match of its progress) or in the snapshot that is on its way to it (Snapshot). A member that lags too
-// far behind the end of the log (lagsTooFar) is passed over: it will need a snapshot, whoever waits for it. It is 0 if
-// nothing more than the target could go, or less than an eighth of the entries after it: each compaction is an entry of
-// its own.
+// other member (Match of its progress) or in the snapshot that is on its way to it (Snapshot). A member of which nothing
+// was heard since this peer leads (both are 0) may have no more than what was before the floor. One that lags too far
+// behind the end of the log (lagsTooFar) is passed over: it will need a snapshot, whoever waits for it.
+//
+// It is 0 if nothing more than the target could go, or less than an eighth of the entries after it: each compaction is an
+// entry of its own.
 func (r *Replica) compactUpTo() uint64 {
 	status := r.node.Status()
 	last, target := status.LastIndex, r.compact.target
@@ -98,6 +124,9 @@ func (r *Replica) compactUpTo() uint64 {
 	for i := range status.Progress {
 		p := &status.Progress[i]
 		has := max(p.Match, p.Snapshot)
+		if has == 0 {
+			has = r.compact.floor
+		}
 		if p.ID != r.peer.ID && !r.lagsTooFar(last-min(has, last)) {
 			upTo = min(upTo, has)
 		}

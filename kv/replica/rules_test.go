@@ -300,7 +300,7 @@ func TestTheLogIsCutAtWhatIsAllowedAndDurable(t *testing.T) {
 			p.propose(i+1, "k")
 		}
 		p.settle()
-		p.compact.allow(c.allowed, p.applied.Index, p.node.LastIndex())
+		p.allow(c.allowed, 6, p.applied.Index)
 		p.DataDurable(c.durable)
 		p.settle()
 		state, _, err := p.cfg.Log.State(testRegion)
@@ -311,16 +311,51 @@ func TestTheLogIsCutAtWhatIsAllowedAndDurable(t *testing.T) {
 	}
 }
 
-func TestCompactionMayNotReachBeyondItself(t *testing.T) {
-	c := compaction{target: 8}
-	c.allow(20, 15, 30)
-	c.allow(7, 16, 30)
-	if c.target != 8 {
-		t.Errorf("target %d", c.target)
+// allow applies a CompactLog up to an index as the entry own.
+func (p *peer) allow(index, term, own uint64) {
+	p.t.Helper()
+	p.must(p.allowCompaction(&command.CompactLog{Index: index, Term: term}, own))
+}
+
+func TestACompactionThatCantBeRightDoesNothing(t *testing.T) {
+	p := newPeer(t, []region.Peer{me})
+	p.lead()
+	for i := range uint64(10) {
+		p.propose(i+1, "k")
 	}
-	c.allow(16, 17, 30)
-	if c.target != 16 {
-		t.Errorf("target %d", c.target)
+	p.settle()
+	for _, c := range []struct{ index, term, own, want uint64 }{
+		{10, 6, 12, 10}, {7, 6, 13, 10}, {10, 6, 13, 10}, {14, 6, 14, 10}, {15, 6, 14, 10}, {12, 5, 14, 10}, {12, 7, 14, 10},
+		{12, 6, 14, 12}, {13, 6, 14, 13},
+	} {
+		if p.allow(c.index, c.term, c.own); p.compact.target != c.want {
+			t.Errorf("%d/%d as entry %d: the log may be cut up to %d, want %d", c.index, c.term, c.own, p.compact.target, c.want)
+		}
+	}
+}
+
+// A proposal that was lost with the term that it was made in is not waited for.
+func TestALostCompactionIsNotWaitedFor(t *testing.T) {
+	p := newPeer(t, members3(), func(c *Config) { c.Limits.CompactEntries = 5 })
+	p.lead()
+	for i := range uint64(10) {
+		p.propose(i+1, "k")
+	}
+	p.settle()
+	p.hear(third, raft.Message{Type: raft.MsgAppResp, Index: p.node.LastIndex()})
+	p.ack()
+	for i := range uint64(10) {
+		p.propose(i+100, "k")
+	}
+	p.tick(1)
+	p.settle()
+	lost := p.compact.proposed
+	if lost == 0 || lost <= p.applied.Index {
+		t.Fatalf("proposed %d, applied %d", lost, p.applied.Index)
+	}
+	p.compact.lead(p.compact.term + 1)
+	if p.compact.proposed != 0 {
+		t.Errorf("in the next term it waits for entry %d", p.compact.proposed)
 	}
 }
 
@@ -403,6 +438,38 @@ func TestCompactionSparesASnapshotOnItsWay(t *testing.T) {
 	p.cfg.Limits.MaxLagEntries = 3
 	if got := p.compactUpTo(); got != p.applied.Index {
 		t.Errorf("third lags too far: compacted up to %d, want %d", got, p.applied.Index)
+	}
+}
+
+// A new leader has heard of nobody yet, and must not take that for lagging.
+func TestCompactionSparesWhoWasNotHeardYet(t *testing.T) {
+	p := newPeer(t, members3(), func(c *Config) { c.Limits.CompactEntries, c.Limits.MaxLagEntries = 2, 4 })
+	p.must(p.node.Campaign())
+	p.settle()
+	p.hear(second, raft.Message{Type: raft.MsgPreVoteResp, Term: p.node.Term() + 1})
+	p.settle()
+	p.hear(second, raft.Message{Type: raft.MsgVoteResp})
+	p.settle()
+	p.ack() // second has everything, third has said nothing since the election
+	for i := range uint64(4) {
+		p.propose(i+1, "k")
+	}
+	p.settle()
+	p.ack()
+	if last := p.node.LastIndex(); last != 10 || p.applied.Index != 10 {
+		t.Fatalf("last %d, applied %d", last, p.applied.Index)
+	}
+	p.tick(1)
+	if p.compact.floor != start.Index || p.compact.proposed != 11 {
+		t.Errorf("floor %d, proposed %d: third is more than 4 entries behind the floor", p.compact.floor, p.compact.proposed)
+	}
+	p.cfg.Limits.MaxLagEntries = 20
+	if got := p.compactUpTo(); got != 0 {
+		t.Errorf("third may have everything: compacted up to %d", got)
+	}
+	p.hear(third, raft.Message{Type: raft.MsgAppResp, Index: 9})
+	if got := p.compactUpTo(); got != 9 {
+		t.Errorf("third has entry 9: compacted up to %d", got)
 	}
 }
 
