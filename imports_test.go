@@ -42,6 +42,7 @@ var directions = map[string][]string{
 	"kv/engine/mem":          {"kv/engine", "kv/engine/internal/..."},
 	"kv/engine/pebble":       {"kv/engine", "kv/engine/internal/..."},
 	"kv/engine/badger":       {"kv/engine", "kv/engine/internal/..."},
+	"kv/engine/inparts":      {"kv/engine"},
 	"kv/engine/open":         {"kv/engine/..."},
 	"kv/engine/enginetest":   {"kv/engine", "kv/engine/internal/..."},
 

@@ -30,7 +30,7 @@
 // It needs cgo. In a program that was built without a C compiler, Open answers ErrNoCgo.
 //
 // What it leaves out: a range delete that is cheaper than deleting each key; one that covers more keys than a batch
-// may hold is engine.ErrTooLarge, and must be made in parts. An estimate of sizes that is cheaper than a walk.
+// may hold is engine.ErrTooLarge, and must be made in parts (package inparts does it). An estimate of sizes that is cheaper than a walk.
 // After a crash, checksums of tables that were made in the last second or since the last write; and a notice that the
 // newest log is gone or empty, if the process died within a second of its beginning. Damage in the last transaction
 // of the log is taken for a torn end.

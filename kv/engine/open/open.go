@@ -14,6 +14,7 @@ import (
 
 	"tinykv/kv/engine"
 	"tinykv/kv/engine/badger"
+	"tinykv/kv/engine/inparts"
 	"tinykv/kv/engine/pebble"
 )
 
@@ -40,7 +41,8 @@ type Options struct {
 	Logger *slog.Logger // where the engine's own messages go; nil: nowhere
 
 	// Unlogged lets an engine leave out its own log, for data that can be written again from elsewhere: see
-	// pebble.Options. Badger has no such mode and takes no notice.
+	// pebble.Options. Badger has no such mode. It deletes ranges of any length then, the longest ones not as one over
+	// a crash (see package inparts).
 	Unlogged bool
 }
 
@@ -52,7 +54,11 @@ func Open(name, dir string, opts Options) (engine.Engine, error) {
 	case "pebble":
 		return ptr(pebble.Open(dir, pebble.Options{Logger: opts.Logger, Unlogged: opts.Unlogged}))
 	case "badger":
-		return ptr(badger.Open(dir, badger.Options{Logger: opts.Logger}))
+		e, err := ptr(badger.Open(dir, badger.Options{Logger: opts.Logger}))
+		if err == nil && opts.Unlogged {
+			e = inparts.New(e)
+		}
+		return e, err
 	}
 	return nil, fmt.Errorf("unknown engine %q: use one of %s", name, strings.Join(Names, ", "))
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"tinykv/kv/engine"
+	"tinykv/kv/engine/enginetest"
 	"tinykv/kv/engine/open"
 )
 
@@ -113,6 +114,40 @@ func TestDefaultIsKnown(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A replica must be able to apply whatever its log says (see package inparts).
+func TestDataThatCanBeWrittenAgainHasNoRangeTooLongToDelete(t *testing.T) {
+	const keys = engine.MaxBatchSize/engine.MaxKeySize + 1 // too many for one transaction of badger's
+	forEach(t, func(t *testing.T, name string) {
+		e, err := open.Open(name, enginetest.MemoryDir(t), open.Options{Unlogged: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		b := &engine.Batch{}
+		for i := range keys {
+			b.Put(engine.Default, fmt.Appendf(nil, "%0*d", engine.MaxKeySize, i), nil)
+			if b.Size() > engine.MaxBatchSize/2 || i == keys-1 {
+				if err := e.Write(b, engine.Buffered); err != nil {
+					t.Fatal(err)
+				}
+				b.Reset()
+			}
+		}
+		b.DeleteRange(engine.Default, nil, nil)
+		if err := e.Write(b, engine.Buffered); err != nil {
+			t.Fatalf("delete %d keys of %d bytes: %v", keys, engine.MaxKeySize, err)
+		}
+		s, err := e.Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if it, err := s.Iterator(engine.Default, engine.IterOptions{}); err != nil || it.First() {
+			t.Errorf("a key is left, or %v", err)
+		}
+	})
 }
 
 func TestDirectoryInUse(t *testing.T) {
