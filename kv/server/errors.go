@@ -2,6 +2,7 @@
 //
 //	error                                      goes out as                    and the client
 //	those of package region, engine.ErrClosed  region_error of its kind       corrects its picture or waits, asks again
+//	engine.ErrTooLarge of a batch              raft_entry_too_large           tells its user: ask for less at once
 //	those of package raw, ErrUnknownCF, …      error, a string                tells its user: the request is wrong
 //	engine.ErrFailed, engine.ErrCorrupt, …     error, a string                tells its user: the store is broken
 //	region.UndeterminedError                   error, a string with a mark    tells its user: it may have happened
@@ -85,6 +86,7 @@ func regionError(err error) *errorpb.Error {
 		key       *region.KeyNotInRegionError
 		busy      *region.BusyError
 		stale     *region.StaleCommandError
+		tooLarge  *tooLargeError
 	)
 	switch {
 	case errors.As(err, &notFound):
@@ -108,6 +110,8 @@ func regionError(err error) *errorpb.Error {
 		e.ServerIsBusy = &errorpb.ServerIsBusy{Reason: busy.Reason, BackoffMs: uint64(busy.Backoff.Milliseconds())}
 	case errors.As(err, &stale):
 		e.StaleCommand = &errorpb.StaleCommand{}
+	case errors.As(err, &tooLarge):
+		e.RaftEntryTooLarge = &errorpb.RaftEntryTooLarge{RegionId: tooLarge.regionID, EntrySize: uint64(tooLarge.size)}
 	case errors.Is(err, engine.ErrClosed):
 		e.ServerIsBusy = &errorpb.ServerIsBusy{Reason: "the store is stopping"}
 	case errors.Is(err, errTooLong):

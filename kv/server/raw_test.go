@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"tinykv/kv/region"
 	"tinykv/proto/errorpb"
 	"tinykv/proto/kvrpcpb"
+	"tinykv/proto/tikvpb"
 )
 
 func TestErrorsBecomeWhatClientsUnderstand(t *testing.T) {
@@ -50,6 +52,9 @@ func TestErrorsBecomeWhatClientsUnderstand(t *testing.T) {
 			return e.GetServerIsBusy().GetReason() == "r" && e.GetServerIsBusy().GetBackoffMs() == 1000
 		}},
 		{&region.StaleCommandError{}, func(e *errorpb.Error) bool { return e.GetStaleCommand() != nil }},
+		{&tooLargeError{regionID: 7, size: 99, err: engine.ErrTooLarge}, func(e *errorpb.Error) bool {
+			return e.GetRaftEntryTooLarge().GetRegionId() == 7 && e.GetRaftEntryTooLarge().GetEntrySize() == 99
+		}},
 		{engine.ErrClosed, func(e *errorpb.Error) bool { return e.GetServerIsBusy() != nil }},
 		{errTooLong, func(e *errorpb.Error) bool { return e.GetServerIsBusy().GetReason() == "deadline is exceeded" }},
 	} {
@@ -102,6 +107,68 @@ func TestAnAnswerThatIsTooLargeIsToldFromOtherRefusals(t *testing.T) {
 		if got := refused.GetRaftEntryTooLarge().GetEntrySize() > 0; got != c.tooLarge {
 			t.Errorf("%v: told as too large: %v", c.err, got)
 		}
+	}
+}
+
+// narrow is a storage that takes smaller batches than its engine, as a replicated one does.
+type narrow struct {
+	plain
+	most int
+}
+
+func (n narrow) Write(ctx context.Context, rc *kvrpcpb.Context, b *engine.Batch) error {
+	if b.Size() > n.most {
+		return fmt.Errorf("%w: %d bytes, the limit is %d", engine.ErrTooLarge, b.Size(), n.most)
+	}
+	return n.plain.Write(ctx, rc, b)
+}
+
+// However a batch comes that the storage does not take, the client is told of it, and of which region and size it was; the
+// requests beside it are not harmed.
+func TestABatchThatIsTooLargeIsRefusedForGood(t *testing.T) {
+	storage, _ := newPlain(t)
+	d := open(t, narrow{storage, 1000}, Options{})
+	large := &kvrpcpb.RawBatchPutRequest{Context: &kvrpcpb.Context{RegionId: 4}}
+	for i := range 10 {
+		large.Pairs = append(large.Pairs, &kvrpcpb.KvPair{Key: fmt.Append(nil, i), Value: make([]byte, 100)})
+	}
+	check := func(how string, e *errorpb.Error, text string) {
+		t.Helper()
+		refused := e.GetRaftEntryTooLarge()
+		if refused.GetRegionId() != 4 || refused.GetEntrySize() < 1000 || text != "" ||
+			!strings.Contains(e.GetMessage(), "the limit is 1000") {
+			t.Errorf("%s: region error %v and error %q, want raft_entry_too_large with region, size and limit", how, e, text)
+		}
+	}
+	put, err := d.kv.RawBatchPut(d.ctx(), large)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("a call", put.GetRegionError(), put.GetError())
+	swap, err := d.kv.RawCompareAndSwap(d.ctx(), &kvrpcpb.RawCASRequest{Context: large.Context, Key: []byte("k"),
+		PreviousNotExist: true, Value: make([]byte, 1000)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("a swap", swap.GetRegionError(), swap.GetError())
+	stream := d.stream()
+	send(t, stream, 1, putRequest("a", "1"),
+		&batchRequest{Cmd: &tikvpb.BatchCommandsRequest_Request_RawBatchPut{RawBatchPut: large}}, putRequest("b", "2"))
+	answers, _ := receive(t, stream, 3)
+	check("in a frame", answers[2].GetRawBatchPut().GetRegionError(), answers[2].GetRawBatchPut().GetError())
+	for _, id := range []uint64{1, 3} {
+		if got := answers[id].GetRawPut(); got == nil || got.GetRegionError() != nil || got.GetError() != "" {
+			t.Errorf("the put beside it: %v", answers[id])
+		}
+	}
+}
+
+func TestARangeThatHoldsTooMuchToBeDeletedIsATextForPeople(t *testing.T) {
+	storage, _ := newPlain(t)
+	d := open(t, narrow{storage, 0}, Options{})
+	got, err := d.kv.RawDeleteRange(d.ctx(), &kvrpcpb.RawDeleteRangeRequest{StartKey: []byte("a"), EndKey: []byte("b")})
+	if err != nil || got.GetRegionError() != nil || !strings.Contains(got.GetError(), "the limit is 0") {
+		t.Errorf("%v, %v; want an error as text, for the entry is small", got, err)
 	}
 }
 

@@ -52,7 +52,7 @@ type Server struct {
 // New returns a server over storage. Neither is started by it and neither is closed by it.
 func New(storage Storage, options Options) *Server {
 	s := &Server{
-		storage:  storage,
+		storage:  measured{storage},
 		latches:  latch.New(latchSlots),
 		clock:    options.Now,
 		log:      options.Logger,

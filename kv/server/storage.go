@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"errors"
 
 	"tinykv/kv/engine"
 	"tinykv/proto/kvrpcpb"
@@ -24,7 +25,8 @@ type Storage interface {
 	// region. If rc names a term, the batch is written in that term of the region's leader or not at all: any other is
 	// region.StaleCommandError.
 	// Errors: region.UndeterminedError, and then it may or may not be written; the others of package region, or that of
-	// ctx, and then nothing was or will be written; those of engine.Engine's Write.
+	// ctx, and then nothing was or will be written; those of engine.Engine's Write. A replicated storage takes smaller
+	// batches than an engine; beyond, it is engine.ErrTooLarge as well.
 	Write(ctx context.Context, rc *kvrpcpb.Context, batch *engine.Batch) error
 }
 
@@ -41,3 +43,35 @@ func bind(rc *kvrpcpb.Context, snap engine.Snapshot) {
 		rc.Term = t.Term()
 	}
 }
+
+// measured is a Storage that tells of which region and size a batch was that it did not take.
+type measured struct{ Storage }
+
+// Write implements Storage. A batch that is too large is a tooLargeError; but not one that deletes a range, for then it is
+// what the range holds that is too much.
+func (m measured) Write(ctx context.Context, rc *kvrpcpb.Context, batch *engine.Batch) error {
+	err := m.Storage.Write(ctx, rc, batch)
+	if errors.Is(err, engine.ErrTooLarge) && !deletesRange(batch) {
+		return &tooLargeError{regionID: rc.GetRegionId(), size: batch.Size(), err: err}
+	}
+	return err
+}
+
+func deletesRange(batch *engine.Batch) bool {
+	for op := range batch.Ops() {
+		if op.Kind == engine.OpDeleteRange {
+			return true
+		}
+	}
+	return false
+}
+
+// tooLargeError: the storage takes no batch of this size. In parts it may.
+type tooLargeError struct {
+	regionID uint64
+	size     int // by engine.Batch.Size
+	err      error
+}
+
+func (e *tooLargeError) Error() string { return e.err.Error() }
+func (e *tooLargeError) Unwrap() error { return e.err }
