@@ -4,6 +4,7 @@ package bench
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -56,6 +57,7 @@ func startStores(b *testing.B, reads string) (unary, frames *system) {
 	dir, addrs := b.TempDir(), freeAddrs(b, 4)
 	scheduler, addrs := addrs[3], addrs[:3]
 	driver := start(b, exec.Command(schedulerBinary, "--data-dir", filepath.Join(dir, "scheduler"), "--addr", scheduler))
+	driver.ready(b)
 	var peers []string
 	for i, addr := range addrs {
 		peers = append(peers, fmt.Sprintf("%d=%s", i+1, addr))
@@ -97,57 +99,56 @@ func stores(b *testing.B, scheduler string, pids []int, frames bool) *system {
 	}
 }
 
-// BenchmarkCluster measures a put, and a get that may not be stale, with three replicas:
+var rounds = flag.Int("rounds", 1, "how often BenchmarkCluster measures everything; its table has the medians")
+
+// BenchmarkCluster measures a put, and a get that may not be stale, with three replicas. The systems run one after the other,
+// so that none is disturbed by another that is idle, and all of them in every round:
 //
-//	etcd           a three-member etcd; its linearizable gets ask a quorum
-//	etcd-stale     a get of whatever the asked member has
-//	unary, frames  our stores, leases on, one call each or many in a frame
-//	index          our stores, leases off: a get asks a quorum, as etcd's does
-//	log            a get through the log: an entry of its own, as a put has
+//	etcd    a three-member etcd: put; get, which asks a quorum; stale, a get of whatever the asked member has
+//	unary   our stores, leases on, one call each: put; get; log, a get through the log: an entry of its own, as a put has
+//	frames  the same stores, many requests in a frame: put; get
+//	index   our stores, leases off, one call each: get, which asks a quorum as etcd's does
+//
+// At the end it prints the medians of all rounds as the table that doc/measurements.md has.
 func BenchmarkCluster(b *testing.B) {
-	etcd := startEtcd(b)
-	unary, frames := startStores(b, "lease")
-	index, _ := startStores(b, "index")
-	type row struct {
-		name string
-		sys  *system
-		do   operation
+	var t table
+	for round := range *rounds {
+		b.Run(fmt.Sprint(round+1), func(b *testing.B) {
+			b.Run("etcd", func(b *testing.B) {
+				etcd := startEtcd(b)
+				t.measure(b, round, "etcd", "put", etcd, etcd.putSome)
+				t.measure(b, round, "etcd", "get", etcd, etcd.getSome)
+				t.measure(b, round, "etcd", "stale", etcd, func(c, n int) error { return etcd.getStale(c, some(c, n)) })
+			})
+			b.Run("lease", func(b *testing.B) {
+				unary, frames := startStores(b, "lease")
+				t.measure(b, round, "unary", "put", unary, unary.putSome)
+				t.measure(b, round, "frames", "put", frames, frames.putSome)
+				t.measure(b, round, "unary", "get", unary, unary.getSome)
+				t.measure(b, round, "frames", "get", frames, frames.getSome)
+				t.measure(b, round, "unary", "log", unary, unary.getThroughLog)
+			})
+			b.Run("index", func(b *testing.B) {
+				index, _ := startStores(b, "index")
+				t.measure(b, round, "index", "get", index, index.getSome)
+			})
+		})
 	}
-	put := func(s *system) operation {
-		return func(c, n int) error { return s.put(c, key(n%clusterKeys), value()) }
+	fmt.Print(t.String())
+}
+
+// some is a key that was loaded; the keys of neighbours in n are far apart.
+func some(c, n int) []byte { return key((n*31 + c) % clusterKeys) }
+
+func (s *system) putSome(c, n int) error { return s.put(c, key(n%clusterKeys), value()) }
+
+func (s *system) getSome(c, n int) error { return s.get(c, some(c, n)) }
+
+// getThroughLog reads behind a write, which is as new as what was acknowledged before it.
+func (s *system) getThroughLog(c, n int) error {
+	k := some(c, n)
+	if err := s.put(c, []byte("read "+string(k)), nil); err != nil {
+		return err
 	}
-	get := func(s *system) operation {
-		return func(c, n int) error { return s.get(c, key((n*31+c)%clusterKeys)) }
-	}
-	operations := []struct {
-		name string
-		rows []row
-	}{
-		{"put", []row{{"etcd", etcd, put(etcd)}, {"unary", unary, put(unary)}, {"frames", frames, put(frames)}}},
-		{"get", []row{
-			{"etcd", etcd, get(etcd)},
-			{"etcd-stale", etcd, func(c, n int) error { return etcd.getStale(c, key((n*31+c)%clusterKeys)) }},
-			{"unary", unary, get(unary)}, {"frames", frames, get(frames)}, {"index", index, get(index)},
-			{"log", unary, func(c, n int) error {
-				k := key((n*31 + c) % clusterKeys)
-				if err := unary.put(c, []byte("read "+string(k)), nil); err != nil {
-					return err
-				}
-				return unary.get(c, k)
-			}},
-		}},
-	}
-	for _, op := range operations {
-		for _, clients := range []int{1, 100} {
-			for _, r := range op.rows {
-				b.Run(fmt.Sprintf("%s/%d/%s", op.name, clients, r.name), func(b *testing.B) {
-					before, own := cpuOf(b, r.sys.pids), ownCPU()
-					run(b, clients, r.do)
-					n := float64(b.N)
-					b.ReportMetric(micros(ownCPU()-own)/n, "client-cpu-µs")
-					b.ReportMetric(micros(cpuOf(b, r.sys.pids)-before)/n, "servers-cpu-µs")
-				})
-			}
-		}
-	}
+	return s.get(c, k)
 }

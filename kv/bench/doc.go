@@ -12,9 +12,11 @@
 //	cd kv/bench && go test -bench 'Put/pebble/.*/100' -benchtime 5s
 //
 // BenchmarkCluster has three replicas beside three members of etcd (go.etcd.io/etcd/server/v3, each a process of its own), in
-// one run, in turns: a put, and a get that may not be stale. Both sync every disk before they acknowledge a put.
+// one run, one after the other, round by round: a put, and a get that may not be stale. Both sync every disk before they
+// acknowledge a put. It ends with a table of the medians.
 //
-//	cd kv/bench && go test -bench Cluster -count 5
+//	cd kv/bench && go test -bench Cluster -rounds 5
+//	cd kv/bench && go test -bench 'Cluster/./(etcd|lease)/.*/put/100' -rounds 5
 //
 // # What the columns say
 //

@@ -15,9 +15,16 @@ import (
 // operation does one thing for client c; n counts the operations of all clients from 0.
 type operation func(c, n int) error
 
-// run spreads b.N operations over clients that each have one operation outstanding, and reports the rate and the percentiles of
-// the time that an operation took. The first error ends the benchmark.
-func run(b *testing.B, clients int, do operation) {
+// pace is how fast operations went, and what they cost.
+type pace struct {
+	rate            float64 // operations per second, of all clients together
+	p50, p99        time.Duration
+	servers, client time.Duration // processor time per operation, where it was measured
+}
+
+// run spreads b.N operations over clients that each have one operation outstanding, and reports and returns the rate and
+// the percentiles of the time that an operation took. The first error ends the benchmark.
+func run(b *testing.B, clients int, do operation) pace {
 	b.Helper()
 	var next atomic.Int64
 	times := make([][]time.Duration, clients)
@@ -48,15 +55,14 @@ func run(b *testing.B, clients int, do operation) {
 			b.Fatalf("client %d: %v", c, err)
 		}
 	}
-	report(b, elapsed, slices.Concat(times...))
-}
-
-func report(b *testing.B, elapsed time.Duration, times []time.Duration) {
-	slices.Sort(times)
-	b.ReportMetric(float64(len(times))/elapsed.Seconds(), "ops/s")
-	b.ReportMetric(micros(percentile(times, 50)), "p50-µs")
-	b.ReportMetric(micros(percentile(times, 99)), "p99-µs")
+	all := slices.Concat(times...)
+	slices.Sort(all)
+	p := pace{rate: float64(len(all)) / elapsed.Seconds(), p50: percentile(all, 50), p99: percentile(all, 99)}
+	b.ReportMetric(p.rate, "ops/s")
+	b.ReportMetric(micros(p.p50), "p50-µs")
+	b.ReportMetric(micros(p.p99), "p99-µs")
 	b.ReportMetric(0, "ns/op") // the inverse of ops/s: one column less to read
+	return p
 }
 
 // percentile returns the p-th percentile of sorted times.
