@@ -14,7 +14,7 @@ import (
 // may have one, so the two kinds of client are served alike and see the same data.
 func TestClientOfClustersWithTimesToLive(t *testing.T) {
 	server := start(t, "pebble")
-	plain := connect(t, server)
+	plain := connect(t, server.Scheduler)
 	client, err := rawkv.NewClientWithOpts(t.Context(), []string{server.Scheduler},
 		rawkv.WithAPIVersion(kvrpcpb.APIVersion_V1TTL))
 	check(t, err)

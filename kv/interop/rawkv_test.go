@@ -1,4 +1,5 @@
-// Every operation of the raw client, and the edges of each, against a real server of each engine.
+// Every operation of the raw client, and the edges of each, against real servers: one store, and a cluster of three, with
+// each engine.
 
 package interop_test
 
@@ -43,7 +44,8 @@ var operations = []struct {
 
 func TestRawClientDoesEverythingItCan(t *testing.T) {
 	for _, engine := range engines {
-		t.Run(engine, func(t *testing.T) { runOperations(t, engine) })
+		t.Run(engine, func(t *testing.T) { runOperations(t, start(t, engine).Scheduler) })
+		t.Run(engine+"_three_stores", func(t *testing.T) { runOperations(t, startCluster(t, engine).Scheduler) })
 	}
 }
 
@@ -51,11 +53,11 @@ func TestRawClientDoesEverythingItCan(t *testing.T) {
 // travel in the frames of a stream (BatchCommands).
 func TestRawClientWithoutFrames(t *testing.T) {
 	t.Cleanup(config.UpdateGlobal(func(c *config.Config) { c.TiKVClient.MaxBatchSize = 0 }))
-	runOperations(t, "pebble")
+	runOperations(t, startCluster(t, "pebble").Scheduler)
 }
 
-func runOperations(t *testing.T, engine string) {
-	client := connect(t, start(t, engine))
+func runOperations(t *testing.T, scheduler string) {
+	client := connect(t, scheduler)
 	for _, operation := range operations {
 		t.Run(operation.name, func(t *testing.T) {
 			empty(t, client)

@@ -37,7 +37,7 @@ func TestClientLivesThroughARestart(t *testing.T) {
 func restart(t *testing.T, engine string, end func(*process.Server)) {
 	options := process.Options{Dir: t.TempDir(), Engine: engine}
 	server := startWith(t, options)
-	client := connect(t, server)
+	client := connect(t, server.Scheduler)
 	cluster := client.ClusterID()
 
 	put(t, client, "before")
@@ -67,7 +67,7 @@ func restart(t *testing.T, engine string, end func(*process.Server)) {
 		t.Errorf("time to live after the restart: %v", ttl)
 	}
 	put(t, client, "after")
-	if again := connect(t, server); again.ClusterID() != cluster {
+	if again := connect(t, server.Scheduler); again.ClusterID() != cluster {
 		t.Errorf("the cluster's id was %d before the restart and is %d after it", cluster, again.ClusterID())
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 func TestClientOfThePlacementDriver(t *testing.T) {
 	server := start(t, "pebble")
-	pd := connect(t, server).GetPDClient()
+	pd := connect(t, server.Scheduler).GetPDClient()
 
 	t.Run("cluster_has_an_id_and_a_leader", func(t *testing.T) {
 		if pd.GetClusterID(t.Context()) == 0 {

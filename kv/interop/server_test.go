@@ -21,8 +21,8 @@ import (
 // engines are the engines that a server can be started with.
 var engines = []string{"pebble", "badger"}
 
-// binary is the program under test.
-var binary string
+// programs are what is tested.
+var programs process.Programs
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -40,7 +40,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary, err = process.Build(context.Background(), dir)
+	programs, err = process.Build(context.Background(), dir)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -59,10 +59,10 @@ func start(t *testing.T, engine string) *process.Server {
 func startWith(t *testing.T, o process.Options) *process.Server {
 	t.Helper()
 	// Not the test's context: that one ends before the cleanup in which the server is stopped.
-	server, err := process.Start(context.Background(), binary, o)
+	server, err := process.Start(context.Background(), programs, o)
 	for tries := 0; err != nil && strings.Contains(err.Error(), "in use") && tries < 20; tries++ {
 		time.Sleep(250 * time.Millisecond)
-		server, err = process.Start(context.Background(), binary, o)
+		server, err = process.Start(context.Background(), programs, o)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -76,12 +76,28 @@ func startWith(t *testing.T, o process.Options) *process.Server {
 	return server
 }
 
-// connect makes a raw client that is closed when the test ends.
-func connect(t *testing.T, server *process.Server) *rawkv.Client {
+// startCluster runs three stores and their scheduler until the test ends.
+func startCluster(t *testing.T, engine string) *process.Cluster {
 	t.Helper()
-	client, err := rawkv.NewClientWithOpts(t.Context(), []string{server.Scheduler})
+	cluster, err := process.StartCluster(context.Background(), programs, process.ClusterOptions{Dir: t.TempDir(), Engine: engine})
 	if err != nil {
-		t.Fatalf("connect a client to %s: %v", server.Scheduler, err)
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cluster.Close()
+		if t.Failed() {
+			t.Logf("last words:\n%s", cluster.Log())
+		}
+	})
+	return cluster
+}
+
+// connect makes a raw client that is closed when the test ends.
+func connect(t *testing.T, scheduler string) *rawkv.Client {
+	t.Helper()
+	client, err := rawkv.NewClientWithOpts(t.Context(), []string{scheduler})
+	if err != nil {
+		t.Fatalf("connect a client to %s: %v", scheduler, err)
 	}
 	t.Cleanup(func() { client.Close() })
 	return client

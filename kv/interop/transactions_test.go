@@ -11,15 +11,13 @@ import (
 	"time"
 
 	"github.com/tikv/client-go/v2/tikv"
-
-	"tinykv/kv/interop/process"
 )
 
 // prompt is how soon the client must report an error, on a machine that does other things as well.
 const prompt = 8 * time.Second
 
 func TestTransactionOnARawStoreFailsAtOnce(t *testing.T) {
-	store := transactional(t, start(t, "pebble"))
+	store := transactional(t, start(t, "pebble").Scheduler)
 	for _, test := range []struct {
 		name string
 		run  func(ctx context.Context) error
@@ -102,9 +100,9 @@ func TestTransactionOnARawStoreFailsAtOnce(t *testing.T) {
 
 // transactional makes a transactional store of the client's. It is put together from parts of the client, since its
 // own constructor wants an etcd beside the placement driver, for a safe point that means nothing here.
-func transactional(t *testing.T, server *process.Server) *tikv.KVStore {
+func transactional(t *testing.T, scheduler string) *tikv.KVStore {
 	t.Helper()
-	unwrapped, err := tikv.NewPDClient([]string{server.Scheduler})
+	unwrapped, err := tikv.NewPDClient([]string{scheduler})
 	check(t, err)
 	encoded := tikv.NewCodecPDClient(tikv.ModeTxn, unwrapped)
 	rpc := tikv.NewRPCClient(tikv.WithCodec(encoded.GetCodec()))

@@ -1,10 +1,16 @@
-// Package process runs `kv serve` as a process of its own, as users do: built from the sources, on ports that the
-// system chooses, in a directory that the caller gives.
+// Package process runs our servers as processes of their own, as users do: built from the sources, on free ports, in
+// directories that the caller gives.
 //
-//	binary, err := process.Build(ctx, dir)                     // once
-//	server, err := process.Start(ctx, binary, process.Options{Dir: data})
+//	programs, err := process.Build(ctx, dir)                       // once
+//	server, err := process.Start(ctx, programs, process.Options{Dir: data})
 //	client, err := rawkv.NewClientWithOpts(ctx, []string{server.Scheduler})
-//	err = server.Stop()                                        // or Kill, and Start again
+//	err = server.Stop()                                            // or Kill, and Start again
+//
+//	cluster, err := process.StartCluster(ctx, programs, process.ClusterOptions{Dir: data})
+//	client, err = rawkv.NewClientWithOpts(ctx, []string{cluster.Scheduler})
+//	leader, err := cluster.Leader(ctx)
+//	cluster.Kill(leader)
+//	err = cluster.StartStores(leader)
 //
 // # Invariants
 //
@@ -34,41 +40,26 @@ const (
 	anyPort    = "127.0.0.1:0"
 )
 
-// Options say how to start a server. Only Dir must be set.
-type Options struct {
-	Dir    string // data directory; made if it is missing
-	Engine string // "pebble" or "badger"; empty means the server's default
+// Programs are the paths of what can be started.
+type Programs struct{ Server, Scheduler string }
 
-	// Where to listen, host:port. Empty means a free port of the loopback interface. A server that is started again
-	// for clients which already know it gets the addresses that it had.
-	Store, Scheduler, Status string
+// In returns the programs of a directory, where Build has put them.
+func In(dir string) Programs {
+	return Programs{Server: filepath.Join(dir, "kv"), Scheduler: filepath.Join(dir, "scheduler")}
 }
 
-// A Server is a running process.
-type Server struct {
-	Store     string // address of the store, host:port
-	Scheduler string // address of the placement driver, host:port: what clients are given
-	Status    string // address of metrics and profiles, host:port
-
-	command *exec.Cmd
-	log     *tail
-	exited  chan struct{} // closed when the process has ended; then err is set
-	err     error
-}
-
-// Build compiles the server of this tree into dir and returns the path of the program.
-func Build(ctx context.Context, dir string) (string, error) {
+// Build compiles the programs of this tree into dir.
+func Build(ctx context.Context, dir string) (Programs, error) {
 	root, err := moduleRoot(ctx)
 	if err != nil {
-		return "", err
+		return Programs{}, err
 	}
-	binary := filepath.Join(dir, "kv")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "tinykv/kv")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", dir+string(filepath.Separator), "tinykv/kv", "tinykv/scheduler")
 	build.Dir = root
 	if output, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the server in %s: %w\n%s", root, err, output)
+		return Programs{}, fmt.Errorf("build the servers in %s: %w\n%s", root, err, output)
 	}
-	return binary, nil
+	return In(dir), nil
 }
 
 // moduleRoot is the directory of the module tinykv: two above this module's.
@@ -85,59 +76,48 @@ func moduleRoot(ctx context.Context) (string, error) {
 	return root, nil
 }
 
-// Start runs the program and waits until it serves. The process is killed when ctx ends.
-func Start(ctx context.Context, binary string, o Options) (*Server, error) {
-	arguments := []string{
-		"serve", "--data-dir", o.Dir,
-		"--addr", orAny(o.Store), "--scheduler-addr", orAny(o.Scheduler), "--status-addr", orAny(o.Status),
+// child is a process that runs, or has run.
+type child struct {
+	what    string // for errors
+	command *exec.Cmd
+	log     *tail
+	exited  chan struct{} // closed when the process has ended; then err is set
+	err     error
+}
+
+// launch runs a program and waits until it says that it is ready. It returns what it says there of itself, by name. The
+// process is killed when ctx ends.
+func launch(ctx context.Context, what, program string, arguments ...string) (*child, map[string]string, error) {
+	c := &child{
+		what: what, command: exec.CommandContext(ctx, program, arguments...), log: &tail{}, exited: make(chan struct{}),
 	}
-	if o.Engine != "" {
-		arguments = append(arguments, "--engine", o.Engine)
+	endWithParent(c.command)
+	c.command.Stderr = c.log
+	stdout, err := c.command.StdoutPipe()
+	if err == nil {
+		err = c.command.Start()
 	}
-	s := &Server{
-		command: exec.CommandContext(ctx, binary, arguments...),
-		log:     &tail{},
-		exited:  make(chan struct{}),
-	}
-	endWithParent(s.command)
-	s.command.Stderr = s.log
-	stdout, err := s.command.StdoutPipe()
 	if err != nil {
-		return nil, fmt.Errorf("start the server: %w", err)
-	}
-	if err := s.command.Start(); err != nil {
-		return nil, fmt.Errorf("start the server: %w", err)
+		return nil, nil, fmt.Errorf("start %s: %w", what, err)
 	}
 	ready := make(chan string, 1)
-	go s.watch(stdout, ready)
-
+	go c.watch(stdout, ready)
 	select {
 	case line := <-ready:
-		if err := s.parse(line); err != nil {
-			s.Kill()
-			return nil, err
-		}
-		return s, nil
-	case <-s.exited:
-		return nil, fmt.Errorf("the server ended before it was ready (%v):\n%s", s.err, s.Log())
+		return c, fieldsOf(line), nil
+	case <-c.exited:
+		return nil, nil, fmt.Errorf("%s ended before it was ready (%v):\n%s", what, c.err, c.Log())
 	case <-time.After(startLimit):
-		s.Kill()
-		return nil, fmt.Errorf("the server was not ready after %v:\n%s", startLimit, s.Log())
+		c.Kill()
+		return nil, nil, fmt.Errorf("%s was not ready after %v:\n%s", what, startLimit, c.Log())
 	}
 }
 
-func orAny(address string) string {
-	if address == "" {
-		return anyPort
-	}
-	return address
-}
-
-// watch reads what the server prints, hands on the line that says that it is ready, and notes its end.
-func (s *Server) watch(stdout io.Reader, ready chan<- string) {
+// watch reads what the process prints, hands on the line that says that it is ready, and notes its end.
+func (c *child) watch(stdout io.Reader, ready chan<- string) {
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {
-		fmt.Fprintln(s.log, lines.Text())
+		fmt.Fprintln(c.log, lines.Text())
 		if strings.HasPrefix(lines.Text(), "ready ") {
 			select {
 			case ready <- lines.Text():
@@ -145,64 +125,55 @@ func (s *Server) watch(stdout io.Reader, ready chan<- string) {
 			}
 		}
 	}
-	s.err = s.command.Wait()
-	close(s.exited)
+	c.err = c.command.Wait()
+	close(c.exited)
 }
 
-// parse takes the addresses out of "ready store=HOST:PORT scheduler=HOST:PORT status=HOST:PORT ...".
-func (s *Server) parse(line string) error {
+// fieldsOf takes apart "ready store=HOST:PORT scheduler=HOST:PORT ...".
+func fieldsOf(line string) map[string]string {
+	fields := map[string]string{}
 	for _, field := range strings.Fields(line) {
 		name, value, _ := strings.Cut(field, "=")
-		switch name {
-		case "store":
-			s.Store = value
-		case "scheduler":
-			s.Scheduler = value
-		case "status":
-			s.Status = value
-		}
+		fields[name] = value
 	}
-	if s.Store == "" || s.Scheduler == "" {
-		return fmt.Errorf("the server does not say where it listens: %q", line)
-	}
-	return nil
+	return fields
 }
 
-// Stop asks the server to end and waits until it has. An exit status other than 0 is an error.
-func (s *Server) Stop() error {
-	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
-		return fmt.Errorf("stop the server: %w", err)
+// Stop asks the process to end and waits until it has. An exit status other than 0 is an error.
+func (c *child) Stop() error {
+	if err := c.command.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("stop %s: %w", c.what, err)
 	}
 	select {
-	case <-s.exited:
+	case <-c.exited:
 	case <-time.After(stopLimit):
-		s.Kill()
-		return fmt.Errorf("the server had not stopped after %v:\n%s", stopLimit, s.Log())
+		c.Kill()
+		return fmt.Errorf("%s had not stopped after %v:\n%s", c.what, stopLimit, c.Log())
 	}
-	if s.err != nil {
-		return fmt.Errorf("the server stopped with %w:\n%s", s.err, s.Log())
+	if c.err != nil {
+		return fmt.Errorf("%s stopped with %w:\n%s", c.what, c.err, c.Log())
 	}
 	return nil
 }
 
 // Kill ends the process as a power cut would, without a chance to save anything, and waits until it is gone.
-// It may be called on a server that has ended.
-func (s *Server) Kill() {
-	s.command.Process.Kill() // an error means that it is gone already
-	<-s.exited
+// It may be called on one that has ended.
+func (c *child) Kill() {
+	c.command.Process.Kill() // an error means that it is gone already
+	<-c.exited
 }
 
 // Usage tells what the process has used; only after Stop or Kill.
-func (s *Server) Usage() (cpu time.Duration, maxMemoryKiB int64) {
-	state := s.command.ProcessState
+func (c *child) Usage() (cpu time.Duration, maxMemoryKiB int64) {
+	state := c.command.ProcessState
 	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
 		maxMemoryKiB = usage.Maxrss
 	}
 	return state.UserTime() + state.SystemTime(), maxMemoryKiB
 }
 
-// Log returns the end of what the server has printed.
-func (s *Server) Log() string { return s.log.String() }
+// Log returns the end of what the process has printed.
+func (c *child) Log() string { return c.log.String() }
 
 // tail keeps the last bytes that are written to it.
 type tail struct {

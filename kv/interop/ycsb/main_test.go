@@ -21,7 +21,7 @@ const limit = 6 * time.Minute
 var operations = flag.Int("operations", 10_000, "operations of each workload on pebble; a tenth of it for E")
 
 func TestWorkloadsOnAHundredThousandRecords(t *testing.T) {
-	s := settings{engine: "pebble", records: 100_000, operations: *operations, threads: 64, workloads: "abcdef"}
+	s := settings{engine: "pebble", stores: 1, records: 100_000, operations: *operations, threads: 64, workloads: "abcdef"}
 	if testing.Short() {
 		s.records, s.operations = 2000, 2000
 	}
@@ -29,7 +29,11 @@ func TestWorkloadsOnAHundredThousandRecords(t *testing.T) {
 }
 
 func TestWorkloadsOnBadger(t *testing.T) {
-	runWorkloads(t, settings{engine: "badger", records: 10_000, operations: 2000, threads: 32, workloads: "abcdef"})
+	runWorkloads(t, settings{engine: "badger", stores: 1, records: 10_000, operations: 2000, threads: 32, workloads: "abcdef"})
+}
+
+func TestWorkloadsOnThreeStores(t *testing.T) {
+	runWorkloads(t, settings{engine: "pebble", stores: 3, records: 5000, operations: 2000, threads: 32, workloads: "abcdef"})
 }
 
 func runWorkloads(t *testing.T, s settings) {
