@@ -53,3 +53,14 @@ func (s *Store) Passes(t time.Duration) {
 	s.clock += t
 	s.D.Say("%v pass at store %d, whose loop stands still", t, s.ID)
 }
+
+// CrashApart is Crash for disks of which one may keep more than the other: log and data are written by different syncs.
+func (s *Store) CrashApart(log, data Keep) {
+	if s.Core == nil {
+		return
+	}
+	s.D.Say("store %d crashes; the disk of its log %s, that of its data %s", s.ID, log, data)
+	s.end()
+	s.LogDisk.Crash(log)
+	s.DataDisk.Crash(data)
+}

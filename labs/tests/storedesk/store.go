@@ -164,14 +164,19 @@ func (s *Store) Turn() bool {
 	if s.Core == nil {
 		return false
 	}
+	s.Listens()
+	s.Effects = s.Core.Turn(s.clock)
+	s.turning = len(s.Effects) > 0
+	return s.turning
+}
+
+// Listens handles what is in the inbox now. Turn does so, too; a driver may do it between two effects of a turn.
+func (s *Store) Listens() {
 	events := s.inbox
 	s.inbox = nil
 	for _, e := range events {
 		s.Core.Handle(s.clock, e)
 	}
-	s.Effects = s.Core.Turn(s.clock)
-	s.turning = len(s.Effects) > 0
-	return s.turning
 }
 
 // Next carries out the first of Effects, and after the last one calls Done. It reports whether there are more.
