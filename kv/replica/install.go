@@ -51,9 +51,14 @@ func (r *Replica) appliedOrInstalling() uint64 {
 // replica's, and ends in Work.Installs or Work.Discards. A RefusedError has no effect, and the spool is the caller's to
 // discard. Any other error is the log's.
 //
-// It is refused if it is for another peer (StalePeer), while another snapshot is being installed (Installing), if it
-// is of an older epoch than the region has here (StaleEpoch), if it contradicts itself (checkHead; BadSnapshot), or
-// if raft refuses it (BadMessage).
+// It is refused, in this order, if it is for another peer, or this one was removed (StalePeer); while another snapshot
+// is being installed (Installing); if it is of an older epoch than the region has here (StaleEpoch); if it contradicts
+// itself (checkHead; BadSnapshot); or if raft refuses it (Replica.refusal).
+//
+// Who sent it can be answered from then on (addressBook.learn). Raft is stepped with the MsgSnap that the head stands
+// for: from, to and term as the head says them, its metadata, and the name of the spool as Data, by which the snapshot
+// that raft takes is known again. Whether raft takes it, and which of several, the next Ready tells: until then it is
+// noted as received (install.received). Nothing else changes here.
 func (r *Replica) ReceiveSnapshot(head *snapshot.Head, spool string) error {
 	switch {
 	case head.To.ID != r.peer.ID || r.removed != nil:
@@ -110,11 +115,11 @@ func checkHead(head *snapshot.Head) error {
 	return nil
 }
 
-// acceptSnapshot judges what was received in this turn, now that raft has said which snapshot it took, if any (nil:
-// none); its Data is the name of the spool. The others are discarded (Work.Discards). Accepting is part of the turn's
-// one write to the log, with raft's hard state, which follows: the log, which knows the region by then (logCreated),
-// is dropped, and remembers what is to be installed in its place (Batch.Install with the spool and the encoded head).
-// From here on
+// acceptSnapshot judges what was received since the last turn (install.received, which is empty afterwards), now that
+// raft has said which snapshot it took, if any (nil: none); its Data is the name of the spool. The others are discarded
+// (Work.Discards). Accepting is part of the turn's one write to the log, with raft's hard state, which follows: the
+// log, which knows the region by then (logCreated), is dropped, and remembers what is to be installed in its place
+// (Batch.Install with the position, the spool and the encoded head). From here on
 //
 //   - writes that wait learn their fate as far as it can be known (pendingWrites.covered);
 //   - the region is the snapshot's (adopt);
@@ -152,8 +157,10 @@ func (r *Replica) adopt(in *Install) {
 }
 
 // beginInstall asks for the installation of the snapshot that was accepted, in this life or before, if that is still
-// to be done (begin), and counts it (begun): what readers took from the data store before is no state any more. The
-// records that make it complete, this peer's and the applied position, go with it.
+// to be done (begin): once, by Work.Installs. It counts it (begun, which views tell as Installs): what readers take
+// from the data store from now on is no state of any moment. The records that make it complete go with it
+// (Install.Records, a batch of their own): this peer's, with the snapshot's region and configuration (PutRecord), and
+// its position as the applied one (PutApplied).
 func (r *Replica) beginInstall(w *Work) {
 	if !r.install.begin {
 		return
@@ -168,8 +175,9 @@ func (r *Replica) beginInstall(w *Work) {
 }
 
 // Installed says that the snapshot in a spool is installed, and durable in the data store. It reports whether this
-// peer waited for that; if not, nothing changes. The snapshot's position is applied now, and what is committed after
-// it will be (raft.PauseApply). The next turn clears the note in the log (finished).
+// peer waited for that, with this spool; if not, nothing changes. The snapshot's position is the applied one from now
+// on, nothing is being installed any more (current), and what is committed behind it will be applied (raft.PauseApply).
+// The next turn clears the note in the log (finished, the spool that was installed).
 func (r *Replica) Installed(spool string) bool {
 	in := r.install.current
 	if in == nil || in.Spool != spool {
@@ -181,7 +189,9 @@ func (r *Replica) Installed(spool string) bool {
 	return true
 }
 
-// noteInstalled clears the note in the log of a snapshot that is installed, and gives up its spool.
+// noteInstalled clears the note in the log (Batch.Installed) of a snapshot that is installed (finished), and gives up its
+// spool (Work.Discards), once. No sync is asked for: if a crash brings the note back, resumeInstall clears it again. In
+// between the spool may be gone already; nobody opens it then. Without such a snapshot nothing happens.
 func (r *Replica) noteInstalled(w *Work) {
 	if r.install.finished == "" {
 		return
@@ -191,8 +201,11 @@ func (r *Replica) noteInstalled(w *Work) {
 	r.install.finished = ""
 }
 
-// resumeInstall goes on, after a restart, with a snapshot that the log says is to be installed. If the data store is
-// there already, only the note is left to be cleared.
+// resumeInstall goes on, when the peer is opened, with a snapshot that the log says is to be installed (note; nil: there
+// is none). The applied position of the data store, which is the last thing an installation writes, tells how far it
+// came before the end of the last life. At the snapshot's position, or beyond, it was complete: it must not be begun
+// anew, only the note is left to be cleared (finished). Before it, it is adopted as if it had been accepted just now
+// (adopt, begin), with the head as the note has it. Errors are those of snapshot.DecodeHead.
 func (r *Replica) resumeInstall(note *raftlog.Install) error {
 	if note == nil {
 		return nil

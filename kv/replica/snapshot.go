@@ -77,10 +77,15 @@ func (t *Tickets) Release() {
 	t.live = nil
 }
 
-// makeSnapshot is raft's Storage.Snapshot: a state of the data store, with the position and the configuration that
-// are read from that same state, so that they belong together whatever is being applied. There is none now
-// (raft.ErrSnapshotTemporarilyUnavailable) if all tickets are out, or if this peer has no whole state itself: it
-// waits for its first snapshot, or is installing one, or was removed. The state is closed again if it can't be read.
+// makeSnapshot is raft's Storage.Snapshot: a state of the data store (Config.Data), with the position and the
+// configuration that are read from that same state (readState), so that they belong together whatever is being
+// applied: this peer's own (applied, region, conf) may be ahead of it. The state and the record that was read in it
+// are held under a new ticket (Tickets.add). Raft gets the position as Index and Term, the configuration, and the
+// number of the ticket as Data (8 bytes, big endian); no pair is read here.
+//
+// There is no snapshot now (raft.ErrSnapshotTemporarilyUnavailable, before anything is opened) if all tickets are out,
+// or if this peer has no whole state itself: it waits for its first snapshot, or is installing one, or was removed.
+// Other errors are the data store's, and ErrCorrupt. A state that can't be read is closed again, and takes no ticket.
 func (r *Replica) makeSnapshot() (raft.Snapshot, error) {
 	tickets := r.cfg.Tickets
 	if len(tickets.live) >= tickets.limit || r.installing() || !r.Initialized() || r.removed != nil {
@@ -115,10 +120,14 @@ func readState(s engine.Snapshot, id uint64) (raftlog.Position, Record, error) {
 	return applied, rec, err
 }
 
-// stream turns raft's message into a stream of the snapshot whose ticket it bears (Snapshot.Data, 8 bytes, big
-// endian). The ticket notes for which peer it is. The head says all that the message would have: from and to whom,
-// its term, position and configuration, and the region as it was recorded in that state. If nobody knows where the
-// peer is, it has failed, and raft is told.
+// stream turns raft's message into a stream (Work.Streams) of the snapshot whose ticket it bears (Snapshot.Data, 8
+// bytes, big endian). The ticket notes for which peer it is (its to): so it is known whom its end concerns, and that
+// the state is the driver's to close from now on. The head says all that the message would have: the cluster, from and
+// to whom, its term, position and configuration, and the region as it was recorded in that state (the ticket's record).
+//
+// to is the zero Peer if nobody knows where the peer is. Then it has failed at once: the state is closed, the ticket
+// comes back (Tickets.End), raft is told (ReportSnapshot), and nothing is streamed. A message whose ticket is unknown
+// is dropped.
 func (r *Replica) stream(m *raft.Message, to region.Peer, w *Work) {
 	t := r.cfg.Tickets.find(binary.BigEndian.Uint64(m.Snapshot.Data))
 	if t == nil {
@@ -138,8 +147,9 @@ func (r *Replica) stream(m *raft.Message, to region.Peer, w *Work) {
 	}})
 }
 
-// SnapshotSent says how a stream to a peer ended: ok if the whole snapshot is there. Whether it was installed, the peer
-// itself will tell.
+// SnapshotSent says how a stream to a peer ended: ok if the whole snapshot is there. Raft, which sends that peer nothing
+// else until it hears of it, is told (ReportSnapshot): raft.SnapshotFinish if ok, or else raft.SnapshotFailure, and
+// another snapshot will be made. Whether it was installed, the peer itself will tell.
 func (r *Replica) SnapshotSent(to uint64, ok bool) {
 	status := raft.SnapshotFinish
 	if !ok {

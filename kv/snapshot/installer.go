@@ -49,8 +49,8 @@ func NewInstaller(file io.Reader, h Head, data engine.Snapshot, records *engine.
 // The batches, written in this order, Buffered, leave exactly the snapshot's pairs in the region's range of the families
 // default, lock and write; nothing else is touched but by the records.
 //
-//   - First come batches that delete what data has there. Each deletes keys of at most BatchBytes by ranges, since not every
-//     engine can delete more at once; a family that has nothing to delete is left alone.
+//   - First come batches that delete what data has there. Each deletes keys of BatchBytes, give or take one key, by ranges,
+//     since not every engine can delete more at once; a family that has nothing to delete is left alone.
 //   - Then the pairs, in batches of at most BatchBytes (by engine.Batch.Size), unless a single pair is larger.
 //   - The last batch, which may have no pairs, ends with the records. It comes only when the whole spool is verified.
 //
@@ -61,6 +61,10 @@ func NewInstaller(file io.Reader, h Head, data engine.Snapshot, records *engine.
 // Other errors: ErrCorrupt, ErrNewer, ErrOutOfOrder, ErrOutside, ErrTooLarge if the spool is not what was received, ErrForeign
 // if it is of another head; those of file and data. The Installer is of no more use then, and the region is neither old nor
 // new: it must not be served.
+//
+// How it goes on from call to call: the first one reads the head ([Installer.begin]). As long as Installer.delete adds
+// something to in.batch, which was emptied, that is the batch. Then chunks are read ([Installer.read]) and their pairs
+// moved to it ([Installer.put] takes them from in.rest, see openPairs), until it is full or the end is read (in.done).
 func (in *Installer) Next() (*engine.Batch, error) {
 	if in.done {
 		return nil, io.EOF
@@ -136,7 +140,11 @@ func (in *Installer) nothingLeft() error {
 	}
 }
 
-// delete adds to the batch deletes of as much old data as one batch may delete; none if there is no more.
+// delete adds to the batch deletes of as much old data as one batch may delete (in.limit, as Installer.measure counts); none
+// if there is no more. It goes through the families in their order (in.family), in each through the region's range from
+// in.from on, and adds one range of keys after the other until the batch has no more room; where there is nothing, it adds
+// nothing. A family is done when all up to the end of the range is measured; the next one begins at the start of the range.
+// No key outside of the range is touched. Errors are those of data.
 func (in *Installer) delete() error {
 	keys := in.head.Region.Range
 	room := in.limit

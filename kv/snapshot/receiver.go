@@ -68,6 +68,13 @@ func (r *Receiver) Accept(chunk Chunk) (complete bool, err error) {
 	return complete, nil
 }
 
+// accept judges one chunk and writes it to the draft. It does nothing about what is there when it finds a fault: that is
+// for Accept, which discards it.
+//
+// A chunk with which the stream would have more than Wanted.MaxBytes is ErrTooLarge before anything else is looked at. All
+// others are judged by verifier.verify. The head begins the draft ([Receiver.begin]), so it comes before the first write.
+// The end completes it: the draft is committed, and is no longer the Receiver's to discard (r.draft is nil), whether that
+// works or not. It returns true if it did.
 func (r *Receiver) accept(chunk Chunk) (complete bool, err error) {
 	if size := r.verifier.totals.bytes + uint64(len(chunk)); size > r.wanted.MaxBytes {
 		return false, fmt.Errorf("receive a snapshot: %w: more than %d bytes", ErrTooLarge, r.wanted.MaxBytes)

@@ -75,8 +75,15 @@ func (s *Source) first() (Chunk, error) {
 	return s.seal(0), nil
 }
 
-// fill adds pairs of the present family to the chunk that is being made, from s.from on, until the next one does not fit:
-// it is the new s.from. If the family has no more pairs, it goes on to the next one. It returns how many it added.
+// fill adds pairs of the present family (families[s.family]) to the chunk that is being made (s.buf), as appendPair
+// writes them, and returns how many: those of the region's range from s.from on, in the order of their keys, as long as
+// the chunk with its checksum (pairBytes, sumBytes) is no larger than s.chunkBytes. The first one is added whatever its
+// size, or there would be no end.
+//
+// The next call goes on where this one ended: at the first pair that did not fit (s.from, a copy of its key: an iterator's
+// key is gone when it moves), or, if the family has no more, at the start of the range in the next family. Nothing stays
+// open in between. Errors are those of the engine's snapshot: the iterator's own, too, which looks like the end of the
+// family until it is asked (Err).
 func (s *Source) fill() (count int, err error) {
 	keys := s.head.Region.Range
 	it, err := s.snap.Iterator(families[s.family], engine.IterOptions{Lower: s.from, Upper: keys.End})

@@ -25,8 +25,15 @@ type verifier struct {
 	last   []byte // the last key of that family; empty if there was none
 }
 
-// verify takes the next chunk. It returns what it is, and its body, which shares the chunk's memory. After an error the
-// verifier is of no more use. Errors: ErrCorrupt, ErrNewer, ErrOutOfOrder, ErrOutside, ErrTooLarge.
+// verify takes the next chunk. It returns what it is, and its body, which shares the chunk's memory. A chunk passes that
+//
+//   - is whole (Chunk.open: version, length, checksum);
+//   - may come now (verifier.inOrder);
+//   - has a body that fits what came before: a head ([verifier.begin]), pairs ([verifier.pairs], which says how many), or
+//     the end, which must agree with the totals of all chunks before it ([verifier.end]); another kind is ErrCorrupt.
+//
+// Then it counts in the totals ([totals.add]), the head and the end, too. After an error, which names the number of the
+// chunk, the verifier is of no more use. Errors: ErrCorrupt, ErrNewer, ErrOutOfOrder, ErrOutside, ErrTooLarge.
 func (v *verifier) verify(c Chunk) (kind, []byte, error) {
 	k, number, body, err := c.open()
 	if err == nil {
