@@ -56,10 +56,10 @@ project%: labs FORCE ## grade a stage; make project1: all stages of project 1
 	@$(LABS) test $*
 
 soak: labs ## play a stage's seeded tests with thousands of seeds: make soak STAGE=2aa [SEEDS=10000] [MINUTES=5]
-	@$(LABS) soak $(STAGE) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(MINUTES),--minutes $(MINUTES))
+	@$(if $(STAGE),,echo "say which: make soak STAGE=2aa" >&2; exit 1;) $(LABS) soak $(STAGE) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(MINUTES),--minutes $(MINUTES))
 
 replay: labs ## play a failed run again and tell its story: make replay FILE=.labs/soak/...
-	@$(LABS) replay '$(FILE)'
+	@$(LABS) replay $(if $(FILE),'$(FILE)')
 
 mutants: labs ## run the wrong programs against the graded tests: make mutants [STAGE=1a]
 	@$(LABS) mutants $(STAGE)
