@@ -39,7 +39,7 @@ type Config struct {
 // Limits bound what a replica keeps. Zero means the default.
 type Limits struct {
 	// CompactEntries and CompactBytes: beyond either, a leader has its log compacted, as far as every follower has it.
-	// Defaults 65536 and 64 MiB: what a follower that was away for a short time needs comes out of the log, and a
+	// Defaults 65536 and 32 MiB: what a follower that was away for a short time needs comes out of the log, and a
 	// restart applies no more than that again.
 	CompactEntries, CompactBytes uint64
 
@@ -60,18 +60,23 @@ type Limits struct {
 
 	// MaxPeers bounds the peers of a store. Messages do not bring more into being. Default 65536.
 	MaxPeers int
+
+	// MaxNewborns bounds those of them that wait for their first snapshot: anybody can bring such a peer into being, by
+	// one message for a region that the store does not know. Default 1024.
+	MaxNewborns int
 }
 
 // WithDefaults fills in what is zero.
 func (l Limits) WithDefaults() Limits {
 	set(&l.CompactEntries, 64<<10)
-	set(&l.CompactBytes, 64<<20)
+	set(&l.CompactBytes, 32<<20)
 	set(&l.MaxLagEntries, 4*l.CompactEntries)
 	set(&l.MaxLagBytes, 4*l.CompactBytes)
 	set(&l.MaxSnapshots, 4)
 	set(&l.MaxReads, 64<<10)
 	set(&l.MaxWrites, 64<<10)
 	set(&l.MaxPeers, 64<<10)
+	set(&l.MaxNewborns, 1<<10)
 	return l
 }
 

@@ -645,6 +645,8 @@ func TestMessagesThatNoCorrectPeerSendsChangeNothing(t *testing.T) {
 	}{
 		{"earlier peer", second, raft.Message{Type: raft.MsgHeartbeat}, func(m *Message) { m.To.ID = 3 }, StalePeer},
 		{"envelope of another", second, raft.Message{Type: raft.MsgHeartbeat}, func(m *Message) { m.From = third }, BadMessage},
+		{"member of another store", region.Peer{ID: second.ID, StoreID: 9}, raft.Message{Type: raft.MsgHeartbeat, Term: 90}, nil,
+			BadMessage},
 		{"removed peer", stranger, raft.Message{Type: raft.MsgPreVote, Term: 90}, func(m *Message) { m.Epoch.ConfVer = 0 }, StaleEpoch},
 		{"answer of a stranger", stranger, raft.Message{Type: raft.MsgAppResp}, nil, UnknownSender},
 		{"snapshot as a message", second, raft.Message{Type: raft.MsgSnap, Term: 90, Snapshot: new(raft.Snapshot)}, nil, BadMessage},

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"tinykv/kv/command"
+	"tinykv/kv/region"
 	"tinykv/raft"
 )
 
@@ -22,16 +23,18 @@ func (r *Replica) Step(m *Message) error {
 }
 
 // admitMessage refuses, in this order: what is for another peer than this one (StalePeer); what disagrees about who
-// it is from or to (BadMessage); what replicas do not send (isSent; BadMessage); what comes from a peer that is no
-// member, by its own, older picture of the region (StaleEpoch); entries that no replica could apply (checkEntries);
-// and an append that begins before the first entry of every log, to a peer that has no state to apply it to
-// (Uninitialized).
+// it is from or to (BadMessage); what comes in the name of a member from a store that is not the member's (speaksFor;
+// BadMessage); what replicas do not send (isSent; BadMessage); what comes from a peer that is no member, by its own,
+// older picture of the region (StaleEpoch); entries that no replica could apply (checkEntries); and an append that
+// begins before the first entry of every log, to a peer that has no state to apply it to (Uninitialized).
 func (r *Replica) admitMessage(m *Message) error {
 	switch {
 	case m.To.ID != r.peer.ID:
 		return refuse(StalePeer, fmt.Errorf("it is for peer %v, this is peer %v", m.To, r.peer))
 	case m.Raft.From != m.From.ID || m.Raft.To != m.To.ID || m.RegionID != r.id:
 		return refuse(BadMessage, errors.New("envelope and content disagree"))
+	case !r.speaksFor(m.From):
+		return refuse(BadMessage, fmt.Errorf("peer %d is not on store %d", m.From.ID, m.From.StoreID))
 	case !isSent(m.Raft.Type):
 		return refuse(BadMessage, fmt.Errorf("%v is not sent as a message", m.Raft.Type))
 	case m.Epoch.ConfVer < r.region.Epoch.ConfVer && !slices.Contains(r.region.Peers, m.From):
@@ -42,6 +45,17 @@ func (r *Replica) admitMessage(m *Message) error {
 		return refuse(Uninitialized, nil)
 	}
 	return checkEntries(m.Raft.Entries)
+}
+
+// speaksFor tells whether a message may come from a peer on a store, as far as this one knows: a member speaks from its
+// own store only. A peer never moves; whoever speaks in its name from elsewhere would vote and acknowledge for it.
+func (r *Replica) speaksFor(from region.Peer) bool {
+	for _, p := range r.region.Peers {
+		if p.ID == from.ID {
+			return p == from
+		}
+	}
+	return true
 }
 
 // isSent tells whether replicas send messages of a type: not snapshots, which are streams, and not what a follower

@@ -436,3 +436,68 @@ func TestAUnknownRegionIsNobodys(t *testing.T) {
 		t.Errorf("counted %d refusals", got)
 	}
 }
+
+// receive lets a store hear a message, and returns what it has refused since, by reason.
+func (n *node) receive(m replica.Message) map[replica.Reason]uint64 {
+	before := n.s.Stats().Refused
+	n.inbox = append(n.inbox, store.Receive{Message: m})
+	n.w.run()
+	refused := map[replica.Reason]uint64{}
+	for reason, count := range n.s.Stats().Refused {
+		if count > before[reason] {
+			refused[replica.Reason(reason)] = count - before[reason]
+		}
+	}
+	return refused
+}
+
+// A message may tell a peer that it is history, and so cost it its data: one that can't be true must not.
+func TestAPeerIsNotOutlivedByWhatCantBeTrue(t *testing.T) {
+	w := newWorld(t, 3)
+	leader := w.elect()
+	leader.putMany(0, 5)
+	w.tick(1)
+	n := w.other(leader)
+	later := region.Peer{ID: 1000, StoreID: n.id}
+	next := region.Epoch{ConfVer: 3, Version: 1}
+	for name, c := range map[string]struct {
+		kind  raft.MessageType
+		epoch region.Epoch
+		want  replica.Reason
+	}{
+		"an answer":             {raft.MsgAppResp, next, replica.StalePeer},
+		"an answer of a voter":  {raft.MsgVoteResp, next, replica.StalePeer},
+		"an answer to a reader": {raft.MsgReadIndexResp, next, replica.StalePeer},
+		"a conf version of the absurd future": {raft.MsgHeartbeat, region.Epoch{ConfVer: 1 << 60, Version: 1},
+			replica.BadMessage},
+		"a version of the absurd future": {raft.MsgHeartbeat, region.Epoch{ConfVer: 3, Version: 1 << 60}, replica.BadMessage},
+	} {
+		got := n.receive(replica.Message{RegionID: regionID, From: peerOn(leader.id), To: later, Epoch: c.epoch,
+			Raft: raft.Message{Type: c.kind, From: 10 + leader.id, To: later.ID, Term: 9}})
+		if len(got) != 1 || got[c.want] != 1 {
+			t.Errorf("%s: refused %v, want %v", name, got, c.want)
+		}
+	}
+	n.wantMany(5)
+	w.must(leader.put("k", "v"))
+	w.tick(1)
+	if got := n.get("k"); got != "v" {
+		t.Errorf("afterwards it has %q", got)
+	}
+}
+
+func TestPeersWithoutDataAreBounded(t *testing.T) {
+	w := newWorld(t, 1, func(c *store.Config) { c.Limits.MaxNewborns = 3 })
+	n := w.elect()
+	for i := range uint64(10) {
+		got := n.receive(replica.Message{RegionID: 50 + i, From: peerOn(2), To: region.Peer{ID: 100 + i, StoreID: 1},
+			Raft: raft.Message{Type: raft.MsgHeartbeat, From: 12, To: 100 + i, Term: 9}})
+		if want := i >= 3; (got[replica.TooMany] == 1) != want {
+			t.Errorf("region %d: refused %v", 50+i, got)
+		}
+	}
+	if got := n.s.Stats().Peers; got != 4 {
+		t.Errorf("%d peers", got)
+	}
+	w.must(n.put("k", "v"))
+}
