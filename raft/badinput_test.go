@@ -27,6 +27,8 @@ func TestBadInputHasNoEffect(t *testing.T) {
 		{"term from the absurd future", raft.Message{Type: raft.MsgApp, From: 2, To: 1, Term: ^uint64(0)},
 			raft.ErrBadMessage},
 		{"vote of the absurd future", raft.Message{Type: raft.MsgVote, From: 2, To: 1, Term: 1 << 40}, raft.ErrBadMessage},
+		{"candidate whose log is of the absurd future", raft.Message{Type: raft.MsgVote, From: 2, To: 1, Term: 9, Force: true,
+			Index: 9, LogTerm: 1 << 60}, raft.ErrBadMessage},
 		{"without a term", raft.Message{Type: raft.MsgApp, From: 2, To: 1}, raft.ErrBadMessage},
 		{"proposal with a term", raft.Message{Type: raft.MsgProp, From: 2, To: 1, Term: 9, Entries: make([]raft.Entry, 1)},
 			raft.ErrBadMessage},

@@ -109,6 +109,8 @@ func (m *Message) check() error {
 		return fmt.Errorf("%w: %v from nobody", ErrBadMessage, m.Type)
 	case m.Type.isTermless() != (m.Term == 0):
 		return fmt.Errorf("%w: %v of term %d", ErrBadMessage, m.Type, m.Term)
+	case (m.Type == MsgVote || m.Type == MsgPreVote) && m.LogTerm > m.Term:
+		return fmt.Errorf("%w: %v of term %d by a log that ends in term %d", ErrBadMessage, m.Type, m.Term, m.LogTerm)
 	case m.Type == MsgApp:
 		return m.checkEntries()
 	case m.Type == MsgSnap:
