@@ -90,7 +90,7 @@ func (r *running) startReplicated(ctx context.Context, o serveOptions) error {
 
 // openDisks opens the raft log and the data, each in an engine of its own. The data needs no log beside the raft log.
 func (r *running) openDisks(dir *datadir.Dir, o serveOptions) (d disks, err error) {
-	logEngine, err := r.openEngine(dir.Raft(), o, open.Options{Logger: o.log})
+	logEngine, err := r.openEngine(dir.Raft(), o, open.Options{Logger: o.log, ShortLived: true})
 	if err != nil {
 		return d, err
 	}

@@ -44,6 +44,10 @@ type Options struct {
 	// pebble.Options. Badger has no such mode. It deletes ranges of any length then, the longest ones not as one over
 	// a crash (see package inparts).
 	Unlogged bool
+
+	// ShortLived says that what is written will soon be deleted again, oldest first, as in a raft log: see pebble.Options.
+	// Badger takes no notice.
+	ShortLived bool
 }
 
 // Open opens the engine called name in dir, which it makes if it is missing (its parent must exist). Errors, each
@@ -52,7 +56,7 @@ type Options struct {
 func Open(name, dir string, opts Options) (engine.Engine, error) {
 	switch name {
 	case "pebble":
-		return ptr(pebble.Open(dir, pebble.Options{Logger: opts.Logger, Unlogged: opts.Unlogged}))
+		return ptr(pebble.Open(dir, pebble.Options{Logger: opts.Logger, Unlogged: opts.Unlogged, ShortLived: opts.ShortLived}))
 	case "badger":
 		e, err := ptr(badger.Open(dir, badger.Options{Logger: opts.Logger}))
 		if err == nil && opts.Unlogged {

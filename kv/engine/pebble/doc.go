@@ -17,9 +17,11 @@
 // Concurrent writes share a sync: pebble groups them. A range delete is one entry, however many keys it covers, and
 // atomic with its batch.
 //
-// What it leaves out: ingestion of tables, checkpoints, and a choice of sizes (options.go has one that is small: a
-// fresh store takes some KiB of disk, its log is preallocated as it grows to 8 MiB; memory is bounded by a cache of
-// 16 MiB and four memory tables of 8 MiB). After a crash, damage in the very last record of the log can't be told
-// from a write that was torn, and is dropped as such; nor can a log be told from a torn one that was cut off, by
-// somebody else, behind what the note says: what was written in the last second before the crash.
+// What it leaves out: ingestion of tables, checkpoints, and a choice of sizes. options.go has one that is small: a fresh
+// store takes some KiB of disk, its log is preallocated as it grows to 8 MiB; memory is bounded by a cache of 16 MiB and
+// four memory tables of 8 MiB, for a raft log three of 64 MiB, for the data behind one three of 32 MiB.
+//
+// After a crash, damage in the very last record of the log can't be told from a write that was torn, and is dropped as
+// such; nor can a log be told from a torn one that was cut off, by somebody else, behind what the note says: what was
+// written in the last second before the crash.
 package pebble

@@ -21,6 +21,10 @@ type Options struct {
 	// flushed are lost with the process, from the end as ever; and Synced flushes all of them, which is slow.
 	Unlogged bool
 
+	// ShortLived says that what is written will soon be deleted again, oldest first, as in a raft log: then it need not be
+	// written a second time, if there is memory in which it can wait for its end.
+	ShortLived bool
+
 	// VerifyBytes bounds how much of the tables Open reads to check their checksums before it changes anything; 0
 	// means 256 MiB, which takes a fraction of a second. What is beyond is checked whenever it is read.
 	VerifyBytes int64
@@ -28,22 +32,42 @@ type Options struct {
 
 const (
 	cacheBytes         = 16 << 20
-	memTableBytes      = 8 << 20 // also the size of a log file
-	memTables          = 4       // writers wait when so many are full
-	bloomBitsPerKey    = 10      // one lookup in a hundred of an absent key reads a block in vain
+	bloomBitsPerKey    = 10 // one lookup in a hundred of an absent key reads a block in vain
 	defaultVerifyBytes = 256 << 20
 )
 
+// shape is how much memory is filled before it is written as a table, and how many tables there may be that overlap before
+// they are merged. More of both means that less is written in all, and that more memory and more tables are looked at.
+type shape struct {
+	memTableBytes uint64 // also the size of a log file
+	memTables     int    // writers wait when so many are full
+	overlapping   int    // tables of the first level
+}
+
+// shape chooses. The figures behind it: kv/replicated/bytes_test.go.
+func (o *Options) shape() shape {
+	switch {
+	case o.ShortLived:
+		// Twice what a raft log keeps (replica.Limits.CompactBytes): most of what is in memory when it is full is deleted,
+		// and is not written at all.
+		return shape{memTableBytes: 64 << 20, memTables: 3, overlapping: 8}
+	case o.Unlogged:
+		// It is flushed whenever the log that stands behind it is to be cut, so there are many small tables.
+		return shape{memTableBytes: 32 << 20, memTables: 3, overlapping: 8}
+	}
+	return shape{memTableBytes: 8 << 20, memTables: 4, overlapping: 2}
+}
+
 // pebbleOptions makes the options of pebble on a file system.
 func pebbleOptions(fs vfs.FS, opts Options, f *fuse) *pebble.Options {
-	log := opts.Logger
+	log, shape := opts.Logger, opts.shape()
 	o := &pebble.Options{
 		FS:                          fs,
 		DisableWAL:                  opts.Unlogged,
 		CacheSize:                   cacheBytes,
-		MemTableSize:                memTableBytes,
-		MemTableStopWritesThreshold: memTables,
-		L0CompactionThreshold:       2,
+		MemTableSize:                shape.memTableBytes,
+		MemTableStopWritesThreshold: shape.memTables,
+		L0CompactionThreshold:       shape.overlapping,
 		L0StopWritesThreshold:       24,
 		MaxManifestFileSize:         1 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
