@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"tinykv/kv/engine"
@@ -145,6 +146,7 @@ func (a *arrival) step() {
 func (s *stream) arrived() {
 	head, name := s.receiver.Head(), s.receiver.Name()
 	s.c.saw("snapshot received")
+	s.to.lastHead = head
 	s.leave()
 	if s.c.faults && !s.twice && s.chance()>>30%8 == 0 {
 		s.c.saw("snapshot sent twice")
@@ -204,7 +206,10 @@ func (p *process) install(e store.Install) {
 	if p.c.opts.Trace {
 		p.c.tell(p, "installs %s at %v", e.Spool, e.Head.Position)
 	}
-	p.mirror.installing = true
+	if strings.HasPrefix(e.Spool, strayName) {
+		p.c.fail("snapshot", "store %d installs %s, which contradicts what it knows", p.id, e.Spool)
+	}
+	p.mirror.installing, p.mirror.allowed = true, 0
 	j := &installJob{p: p, effect: e}
 	p.later(j.pause(), j)
 }
@@ -248,6 +253,7 @@ func (j *installJob) write() (finished bool, err error) {
 		if j.data, err = p.engine.Snapshot(); err != nil {
 			return false, err
 		}
+		p.installs++
 		j.installer = snapshot.NewInstaller(j.file, j.effect.Head, j.data, j.effect.Records)
 	}
 	batch, err := j.installer.Next()
@@ -261,21 +267,56 @@ func (j *installJob) write() (finished bool, err error) {
 	return false, p.engine.Write(batch, engine.Buffered)
 }
 
-func (j *installJob) close() error { return errors.Join(j.file.Close(), j.data.Close()) }
+func (j *installJob) close() error {
+	j.p.installs--
+	return errors.Join(j.file.Close(), j.data.Close())
+}
 
 // end tells the store that the snapshot is installed. From here on its data can be held against that of others.
 func (j *installJob) end() {
 	p := j.p
 	p.c.counts.DataSyncs++
 	p.c.saw("snapshot installed")
+	if applied, _, _ := p.readState(); applied != j.effect.Head.Position {
+		p.c.fail("snapshot", "store %d installed a snapshot at %v, and its data is at %v", p.id, j.effect.Head.Position, applied)
+	}
 	p.mirror.installing = false
 	p.readMirror()
 	p.durable.applied = p.mirror.applied
-	if at := j.effect.Head.Position.Index; p.mirror.applied != at {
-		p.c.fail("snapshot", "store %d installed a snapshot at %d, and its data is at %d", p.id, at, p.mirror.applied)
-	}
 	p.c.note(p, "installed", p.mirror.applied)
 	p.receive(store.InstallEnded{RegionID: j.effect.RegionID, Spool: j.effect.Spool})
+}
+
+// held is how many states of the engine the process has reason to keep: one for each snapshot that it sends or installs.
+func (p *process) held() int {
+	held := p.installs
+	for _, s := range p.streams {
+		if s.from == p {
+			held++
+		}
+	}
+	return held
+}
+
+// discard removes a spool that the store gives up: at once, or a while later, if the process is busy with other things.
+func (p *process) discard(e store.Discard) {
+	p.discards++
+	if chance := p.c.draw(drawDiscard, p.id, uint64(p.life), p.discards); p.hesitant && !p.c.calm && chance%2 == 0 {
+		p.discarding++
+		p.later(time.Duration(chance>>8%uint64(20*tick)), &discardJob{p, e.Spool})
+		return
+	}
+	_ = p.spools.Remove(e.Spool)
+}
+
+type discardJob struct {
+	p     *process
+	spool string
+}
+
+func (j *discardJob) step() {
+	j.p.discarding--
+	_ = j.p.spools.Remove(j.spool)
 }
 
 // syncData makes durable what is written by now, and not what is written until it ends: that is all that was asked for.

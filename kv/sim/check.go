@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"tinykv/kv/engine"
 	"tinykv/kv/raftlog"
@@ -36,13 +37,42 @@ type durable struct {
 	applied uint64
 }
 
+// logState is what a log says of the region: one that a restart may find must be one that was written.
+type logState struct {
+	there, installing bool
+	hard              raft.HardState
+	truncated, last   raftlog.Position
+}
+
+// logState reads what the log of a running process says.
+func (p *process) logState() logState {
+	state, there, err := p.raftLog.State(firstRegion)
+	if err != nil {
+		p.c.fail("disk", "store %d: state of the log: %v", p.id, err)
+	}
+	return logState{there, state.Install != nil, state.Hard, state.Truncated, state.Last}
+}
+
+// noteWritten notes what a crash may leave from now on, too.
+func (p *process) noteWritten() {
+	if p.written != nil {
+		p.written = append(p.written, p.logState())
+	}
+}
+
 // checkStart compares what a store finds with what it had made durable.
 func (p *process) checkStart() {
 	state, _, err := p.raftLog.State(firstRegion)
 	if err != nil {
 		p.c.fail("disk", "store %d: state of the log: %v", p.id, err)
 	}
-	p.mirror.installing = state.Install != nil
+	if found := p.logState(); p.written != nil && !slices.Contains(p.written, found) && !p.rotten {
+		p.c.fail("durable", "store %d starts with the log %+v; the last that it wrote was %+v", p.id, found,
+			p.written[len(p.written)-1])
+	}
+	p.written = []logState{p.logState()}
+	applied, _, _ := p.readState()
+	p.mirror.installing = state.Install != nil && applied.Index < state.Truncated.Index // or only the note is left
 	p.readMirror()
 	p.mirror.truncated = state.Truncated.Index
 	was, is := p.durable.hard, state.Hard
@@ -68,6 +98,9 @@ func (p *process) checkLog(how engine.Durability) {
 	}
 	if !there {
 		p.durable = durable{} // the peer was removed, and with it what it had promised
+		if how == engine.Synced {
+			p.written = append(p.written[:0], p.logState())
+		}
 		return
 	}
 	if state.Truncated.Index > p.durable.applied && state.Install == nil && p.mirror.member {
@@ -82,6 +115,7 @@ func (p *process) checkLog(how engine.Durability) {
 	}
 	if how == engine.Synced {
 		p.durable.hard, p.durable.last = state.Hard, state.Last
+		p.written = append(p.written[:0], p.logState())
 	}
 }
 
@@ -143,6 +177,10 @@ func (p *process) checkAnswer(a *attempt, ans *replica.Answer) {
 	case ans.Err == nil:
 		fate.acknowledged = true
 		c.ledger.fates[a.value] = fate
+		c.ledger.acked = max(c.ledger.acked, fate.index)
+		for _, q := range c.processes {
+			q.checkLeaseFresh()
+		}
 	case errors.As(ans.Err, &undetermined):
 	case fate.index != 0:
 		c.fail("refused-applied", "store %d refuses %s for good (%v), and it was applied at %d", p.id, c.describeCall(a),
@@ -182,11 +220,15 @@ func (p *process) publish(views []replica.View) {
 			p.c.fail("published-applied", "store %d publishes that it applied %d, but it applied %d", p.id, v.Applied.Index,
 				p.mirror.applied)
 		}
+		if v.Peer.ID != 0 && v.Peer.ID <= p.tomb && !v.Gone {
+			p.c.fail("data-removed", "store %d has peer %d, and it had removed peer %d before", p.id, v.Peer.ID, p.tomb)
+		}
 		p.view = *v
 		if c := p.c; c.opts.Trace {
 			c.tell(p, "publishes %s", describeView(v))
 		}
 		p.checkLease()
+		p.checkLeaseFresh()
 	}
 }
 
@@ -200,6 +242,71 @@ func (p *process) checkLease() {
 			p.c.fail("one-lease", "the leases of store %d (term %d) and store %d (term %d) hold at the same time",
 				p.id, p.view.Term, other.id, other.view.Term)
 		}
+	}
+}
+
+// checkLeaseFresh : who holds a lease has applied what anybody has acknowledged, for readers may read there now.
+func (p *process) checkLeaseFresh() {
+	if p.core != nil && !p.paused() && p.trusted() && p.mirror.applied < p.c.ledger.acked {
+		p.c.fail("fresh", "store %d holds a lease (term %d) and has applied %d, and %d was acknowledged", p.id, p.view.Term,
+			p.mirror.applied, p.c.ledger.acked)
+	}
+}
+
+// checkFresh : a read sees what was acknowledged before it came, whatever its keys are.
+func (p *process) checkFresh(a *attempt) {
+	if p.mirror.applied < a.acked || p.mirror.installing {
+		p.c.fail("fresh", "store %d serves %s with what is applied up to %d, and %d was acknowledged before it came", p.id,
+			p.c.describeCall(a), p.mirror.applied, a.acked)
+	}
+}
+
+// checkIdle : when a store has nothing to do, nobody waits who has given up; but for writes whose leader leads still, which
+// will know soon what became of them. And no more wait than may.
+func (p *process) checkIdle() {
+	for _, a := range p.cancelled {
+		if p.waiting[a.id] == a && !a.ours && (a.reads || !p.view.Leads()) {
+			p.c.fail("one-answer", "store %d has nothing to do, and request %d, which was cancelled, still waits", p.id, a.id)
+		}
+	}
+	p.cancelled = slices.DeleteFunc(p.cancelled, func(a *attempt) bool { return p.waiting[a.id] != a })
+	limits := &p.c.limits
+	if len(p.waiting) <= min(limits.MaxReads, limits.MaxWrites) {
+		return
+	}
+	reads, writes := 0, 0
+	for _, a := range p.waiting {
+		switch {
+		case a.call == nil || a.ours:
+		case a.reads:
+			reads++
+		default:
+			writes++
+		}
+	}
+	if reads > limits.MaxReads || writes > limits.MaxWrites {
+		p.c.fail("bounded", "%d reads and %d writes wait at store %d", reads, writes, p.id)
+	}
+}
+
+// checkLogDisk : what lies on the disk of the log is what is kept, two records, and nothing that could pile up.
+func (p *process) checkLogDisk() {
+	s, err := p.logDisk.Snapshot()
+	if err != nil {
+		p.c.fail("disk", "store %d: %v", p.id, err)
+	}
+	defer s.Close()
+	it, err := s.Iterator(engine.Default, engine.IterOptions{})
+	if err != nil {
+		p.c.fail("disk", "store %d: %v", p.id, err)
+	}
+	defer it.Close()
+	records := 0
+	for ok := it.First(); ok; ok = it.Next() {
+		records++
+	}
+	if kept := p.kept(); records > int(kept)+2 && it.Err() == nil {
+		p.c.fail("bounded", "store %d keeps %d entries of its log, and %d records lie on its disk", p.id, kept, records)
 	}
 }
 
@@ -220,6 +327,9 @@ func (p *process) readState() (applied raftlog.Position, there, member bool) {
 	rec, known, err2 := replica.ReadRecord(s, firstRegion)
 	if err = errors.Join(err, err2); err != nil && !p.rotten {
 		p.c.fail("disk", "store %d: records: %v", p.id, err)
+	}
+	if rec.Tombstone {
+		p.tomb = rec.Peer.ID
 	}
 	return applied, there, there && known && !rec.Tombstone
 }

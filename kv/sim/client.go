@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tinykv/kv/region"
+	"tinykv/kv/replica"
 )
 
 type callKind uint8
@@ -62,8 +63,9 @@ type attempt struct {
 	old   uint32 // what a swap has read
 	term  uint64 // in which it did
 
-	lookAt uint64 // of a lease read: the installs of the view that was trusted
-	ours   bool   // it is in the hands of the server, not of the store
+	acked  uint64       // what had been acknowledged to anybody when it came
+	trusts replica.View // of a lease read
+	ours   bool         // it is in the hands of the server, not of the store
 	reply  reply
 }
 

@@ -81,6 +81,8 @@ const (
 	drawLook
 	drawThink
 	drawLoop
+	drawHesitate
+	drawDiscard
 )
 
 // draw is chance by place: the same arguments give the same number in every run of the seed.
@@ -138,7 +140,7 @@ func newCluster(seed uint64, opts Options) *Cluster {
 	for id := range uint64(opts.Stores) {
 		c.region.Peers = append(c.region.Peers, region.Peer{ID: firstPeer(id + 1), StoreID: id + 1})
 	}
-	c.limits = c.drawLimits()
+	c.limits = c.drawLimits().WithDefaults()
 	c.network = newNetwork(c, opts.Stores+opts.Spares)
 	for id := range uint64(opts.Stores + opts.Spares) {
 		c.processes = append(c.processes, newProcess(c, id+1))
@@ -211,49 +213,59 @@ func (c *Cluster) step() {
 		c.now, c.atOnce = time.Duration(at), 0
 	}
 	c.checkTimePasses()
-	if p := e.process; p != nil && e.life != 0 {
-		if e.life != p.life {
-			return
-		}
-		if p.paused() && e.kind != evRestart {
-			c.at(p.pausedUntil, e)
-			return
-		}
+	switch p := e.process; {
+	case p == nil:
+		c.happens(&e)
+	case e.life != 0 && e.life != p.life: // to somebody who is dead
+	case e.life != 0 && p.paused() && e.kind != evRestart:
+		c.at(p.pausedUntil, e)
+	default:
+		p.happens(&e)
 	}
+}
+
+// happens lets an event happen that is no process's own.
+func (c *Cluster) happens(e *event) {
 	switch e.kind {
-	case evTurn:
-		e.process.turnAt(c.now)
-	case evStep:
-		e.process.goOn()
-	case evDeliver:
-		c.deliver(e.process, e.message)
-	case evJob:
-		e.job.step()
 	case evRequest:
 		c.arrives(e.attempt)
-	case evLook:
-		e.process.look(e.attempt)
-	case evThought:
-		e.process.thought(e.attempt)
 	case evReply:
 		c.hears(e.attempt)
 	case evGiveUp:
 		c.giveUp(e.call)
-	case evCancel:
-		e.process.cancel(e.attempt)
 	case evAgain:
 		c.again(e.call)
 	case evNext:
 		c.nextCall(&c.clients[e.client])
-	case evResume:
-		e.process.resume()
-	case evRestart:
-		c.do(Decision{Verb: VerbStart, Store: e.process.id})
 	case evNemesis:
 		c.nemesis()
 	case evCalm:
 		c.decideCalm()
 	case evDecision:
 		c.playNext()
+	}
+}
+
+// happens lets an event happen to a process.
+func (p *process) happens(e *event) {
+	switch e.kind {
+	case evTurn:
+		p.turnAt(p.c.now)
+	case evStep:
+		p.goOn()
+	case evDeliver:
+		p.c.deliver(p, e.message)
+	case evJob:
+		e.job.step()
+	case evLook:
+		p.look(e.attempt)
+	case evThought:
+		p.thought(e.attempt)
+	case evCancel:
+		p.cancel(e.attempt)
+	case evResume:
+		p.resume()
+	case evRestart:
+		p.c.do(Decision{Verb: VerbStart, Store: p.id})
 	}
 }

@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -128,10 +129,57 @@ func TestCalmNeedsNoSyncOfTheData(t *testing.T) {
 	}
 }
 
-// TestNoSnapshotForWhoKeepsUp : logs are short, but nobody is so far behind that the leader would not have what it needs.
+// TestNoSnapshotForWhoKeepsUp : logs are short, on all stores, but nobody is so far behind that the leader would not have
+// what it needs; not even who was away for fewer entries than the leader waits for.
 func TestNoSnapshotForWhoKeepsUp(t *testing.T) {
-	res := sim.Run(1, sim.Options{Calm: true, Limits: replica.Limits{CompactEntries: 10}})
-	if res.Err != nil || res.Count("log compacted") < 20 || res.Count("snapshot sent") > 0 {
-		t.Errorf("%v, %v", res.Err, res.Saw)
+	limits := replica.Limits{CompactEntries: 10, MaxLagEntries: 40}
+	d := sim.NewDesk(t, sim.Options{Limits: limits})
+	away := d.Follower()
+	for n := range 120 {
+		switch n {
+		case 50:
+			d.Crash(away)
+		case 80:
+			d.Start(away)
+		}
+		d.Put("k", strconv.Itoa(n))
+	}
+	d.Run(30)
+	if d.Saw("log compacted") < 20 || d.Saw("snapshot sent") > 0 {
+		t.Errorf("%d compactions, %d snapshots sent", d.Saw("log compacted"), d.Saw("snapshot sent"))
+	}
+	for id := uint64(1); id <= 3; id++ {
+		if first, last := d.Log(id); last-first > limits.CompactEntries+5 {
+			t.Errorf("the log of store %d holds %d to %d", id, first, last)
+		}
+	}
+}
+
+// TestACallTakesNoTick : what a store can go on with it does at once; nobody waits for the next tick, which is a long time.
+func TestACallTakesNoTick(t *testing.T) {
+	d := sim.NewDesk(t, sim.Options{})
+	d.Put("k", "0")
+	before := d.Now()
+	for n := range 20 {
+		d.Put("k", strconv.Itoa(n))
+		d.Expect("k", strconv.Itoa(n))
+	}
+	if took := d.Now() - before; took > 8 {
+		t.Errorf("20 puts and 20 gets took %d ticks", took)
+	}
+}
+
+// TestWhoIsNotReachedIsSpared : a leader that hears that its messages are lost stops sending entries there.
+func TestWhoIsNotReachedIsSpared(t *testing.T) {
+	d := sim.NewDesk(t, sim.Options{})
+	d.Put("k", "0")
+	d.Isolate(d.Follower())
+	d.Run(5)
+	before := d.Counts().Entries
+	for n := range 100 {
+		d.Put("k", strconv.Itoa(n))
+	}
+	if sent := d.Counts().Entries - before; sent > 130 {
+		t.Errorf("%d entries were sent for 100 puts that one store can take", sent)
 	}
 }

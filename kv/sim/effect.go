@@ -36,7 +36,7 @@ func (p *process) dies(what string) bool {
 		p.writeHalf()
 	}
 	p.c.saw("crash before " + what)
-	p.waited = false
+	p.writing = false
 	p.crash()
 	return true
 }
@@ -48,7 +48,9 @@ func (p *process) writeHalf() {
 	}
 	switch e := p.effects[p.next].(type) {
 	case store.WriteLog:
-		_ = p.raftLog.Write(e.Batch, engine.Buffered)
+		if p.raftLog.Write(e.Batch, engine.Buffered) == nil {
+			p.noteWritten()
+		}
 	case store.WriteData:
 		if p.engine.Write(e.Batch, engine.Buffered) == nil {
 			p.checkApplied(e.Batch)
@@ -67,14 +69,13 @@ func (p *process) goOn() {
 func (p *process) carryOut() {
 	for p.next < len(p.effects) {
 		e := p.effects[p.next]
-		if !p.waited && p.dies(effectName(e)) {
+		if !p.waited && p.doom.count > 0 && p.dies(effectName(e)) {
 			return
 		}
-		if takes := p.takes(e); takes > 0 && !p.waited {
-			p.c.at(p.c.now+takes, event{kind: evStep, process: p, life: p.life})
+		if p.mustWait(e) {
 			return
 		}
-		p.waited = false
+		p.writing = false
 		if err := p.carry(e); err != nil {
 			p.fail(err)
 			return
@@ -84,21 +85,55 @@ func (p *process) carryOut() {
 		}
 		p.next++
 	}
+	if p.mustWait(nil) {
+		return
+	}
 	p.core.Done(p.clock())
 	p.busy = false
+}
+
+// mustWait tells whether time must pass before an effect (nil: before the end of the turn) is carried out; goOn will be
+// called when it has.
+func (p *process) mustWait(e store.Effect) bool {
+	if p.waited {
+		p.waited = false
+		return false
+	}
+	takes := p.takes(e)
+	if takes == 0 {
+		return false
+	}
+	p.c.at(p.c.now+takes, event{kind: evStep, process: p, life: p.life})
+	return true
 }
 
 // takes is how long an effect keeps the loop waiting.
 func (p *process) takes(e store.Effect) time.Duration {
 	switch e := e.(type) {
 	case store.WriteLog:
-		if !p.waited {
-			return p.log.latency(e.Durability)
-		}
+		p.writing = true
+		return p.log.latency(e.Durability)
 	case store.WriteData:
-		if !p.waited {
-			return p.data.latency(engine.Buffered)
-		}
+		p.writing = true
+		return p.data.latency(engine.Buffered)
+	}
+	return p.hesitation()
+}
+
+// hesitation is for how long the loop does not run although it could: the process is not alone on its machine. What it
+// has sent may arrive before it goes on, and readers look at what it has published so far.
+func (p *process) hesitation() time.Duration {
+	if !p.hesitant || p.c.calm {
+		return 0
+	}
+	p.hesitations++
+	chance := p.c.draw(drawHesitate, p.id, uint64(p.life), p.hesitations)
+	rest := chance >> 16
+	switch {
+	case chance%500 == 0:
+		return time.Duration(rest % uint64(15*tick))
+	case chance%8 == 0:
+		return time.Duration(rest % uint64(tick/10))
 	}
 	return 0
 }
@@ -131,7 +166,7 @@ func (p *process) carry(e store.Effect) error {
 		p.c.saw("snapshot accepted")
 		p.install(e)
 	case store.Discard:
-		_ = p.spools.Remove(e.Spool)
+		p.discard(e)
 	case store.Halt:
 		p.halt(e.Err)
 	}
@@ -156,8 +191,10 @@ func (p *process) writeLog(e store.WriteLog) error {
 		p.c.counts.LogSyncs++
 	}
 	if err := p.raftLog.Write(e.Batch, e.Durability); err != nil {
+		p.written = nil // some of it may be there
 		return err
 	}
+	p.noteWritten()
 	p.checkLog(e.Durability)
 	p.c.note(p, "log", uint64(e.Batch.Len()), uint64(e.Durability))
 	return nil
@@ -201,9 +238,16 @@ func (p *process) answer(answers []replica.Answer) error {
 			}
 		}
 		a.term = ans.Term
+		p.checkFresh(a)
 		p.haveRead(a, p.serve(snap, a))
 	}
 	return nil
+}
+
+// halts tells whether the store ends with the present turn: nothing is handed to it any more.
+func (p *process) halts() bool {
+	_, halts := p.effects[len(p.effects)-1].(store.Halt)
+	return halts
 }
 
 // halt is the store's own end.
@@ -216,6 +260,9 @@ func (p *process) halt(err error) {
 	}
 	if err != nil && p.failed == nil && !p.installFailed && !p.rotten {
 		c.fail("halt", "store %d ends by itself: %v", p.id, err)
+	}
+	if held := p.held(); p.engine.open != held {
+		c.fail("snapshots-closed", "store %d ends with %d snapshots of its data open, %d are in use", p.id, p.engine.open, held)
 	}
 	if err == nil {
 		c.saw("ended properly")

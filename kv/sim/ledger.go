@@ -17,6 +17,7 @@ type ledger struct {
 	fates   map[uint32]fate     // by value
 	swaps   map[uint32]*attempt // whose write was asked for, by value
 	values  map[string]uint32   // that are there, by column family and key
+	acked   uint64              // the last index of which a client was told that it is applied
 	leaders map[uint64]uint64   // term -> store
 }
 
@@ -25,6 +26,7 @@ type page struct {
 	term  uint64
 	entry uint64 // hash
 	sum   uint64 // of all data after it
+	allow uint64 // up to where it allows logs to be cut; 0: it does not
 }
 
 // fate is what became of a value that somebody put.
@@ -115,6 +117,9 @@ func (l *ledger) sumAt(index uint64) (uint64, bool) {
 	return l.pages[index-l.first].sum, true
 }
 
+// allows is up to where an entry that was applied allows logs to be cut.
+func (l *ledger) allows(index uint64) uint64 { return l.pages[index-l.first].allow }
+
 // enter enters an entry that a store applies: the next one, or one that must be equal to what is known.
 func (l *ledger) enter(p *process, e *raft.Entry) {
 	h := hashBytes(mix(mix(fnvOffset, e.Term), uint64(e.Type)), e.Data)
@@ -130,20 +135,26 @@ func (l *ledger) enter(p *process, e *raft.Entry) {
 		p.c.fail("apply-order", "store %d applies entry %d, and nobody has applied the one before", p.id, e.Index)
 	}
 	p.checkQuorum(e)
+	new := page{term: e.Term, entry: h}
 	if e.Type == raft.EntryNormal && len(e.Data) > 0 {
-		l.perform(p, e)
+		decoded, err := command.Decode(e.Data)
+		if err != nil {
+			p.c.fail("disk", "store %d applies entry %d: %v", p.id, e.Index, err)
+		}
+		switch d := decoded.(type) {
+		case command.Write:
+			l.perform(p, e, &d)
+		case command.CompactLog:
+			new.allow = d.Index
+		}
 	}
-	l.pages = append(l.pages, page{term: e.Term, entry: h, sum: l.data.sum})
+	new.sum = l.data.sum
+	l.pages = append(l.pages, new)
 }
 
-// perform applies a command. One of another version of the region has no effect.
-func (l *ledger) perform(p *process, e *raft.Entry) {
-	decoded, err := command.Decode(e.Data)
-	if err != nil {
-		p.c.fail("disk", "store %d applies entry %d: %v", p.id, e.Index, err)
-	}
-	w, ok := decoded.(command.Write)
-	if !ok || w.Epoch.Version != firstVersion {
+// perform applies a write. One of another version of the region has no effect.
+func (l *ledger) perform(p *process, e *raft.Entry, w *command.Write) {
+	if w.Epoch.Version != firstVersion {
 		return
 	}
 	for op := range w.Batch.Ops() {
@@ -205,8 +216,10 @@ func (p *process) checkQuorum(e *raft.Entry) {
 	}
 	copies := 0
 	for _, q := range c.processes {
-		if q.core == nil {
-			copies++
+		if last := q.durable.last; q.core == nil {
+			if last.Index >= e.Index && last.Term >= e.Term {
+				copies++
+			}
 			continue
 		}
 		term, err := q.raftLog.Term(firstRegion, e.Index)
@@ -227,7 +240,7 @@ func (p *process) checkStreams() {
 			sending++
 		}
 	}
-	if limit := p.c.limits.WithDefaults().MaxSnapshots; sending > limit {
+	if limit := p.c.limits.MaxSnapshots; sending > limit {
 		p.c.fail("bounded", "store %d sends %d snapshots at once, the limit is %d", p.id, sending, limit)
 	}
 }
@@ -239,6 +252,7 @@ type mirror struct {
 	applied   uint64 // index
 	data      pairs
 	truncated uint64 // of the log, the furthest seen in this life
+	allowed   uint64 // up to where it may be cut, by what was applied in this life
 
 	installing bool // its data is in between
 }
@@ -310,6 +324,7 @@ func (p *process) checkApplied(b *engine.Batch) {
 		}
 		for i := range entries {
 			p.c.ledger.enter(p, &entries[i])
+			p.mirror.allowed = max(p.mirror.allowed, p.c.ledger.allows(entries[i].Index))
 		}
 		next += uint64(len(entries))
 	}
@@ -321,7 +336,7 @@ func (p *process) left() {
 	if p.mirror.there {
 		p.c.saw("peer buried")
 	}
-	p.mirror.there, p.mirror.member, p.mirror.applied = false, false, 0
+	p.mirror.there, p.mirror.member, p.mirror.applied, p.mirror.allowed = false, false, 0, 0
 	if len(p.mirror.data.hashes) > 0 {
 		p.c.fail("data-removed", "store %d has no peer any more, and %d pairs", p.id, len(p.mirror.data.hashes))
 	}

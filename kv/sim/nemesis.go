@@ -33,7 +33,11 @@ func (c *Cluster) drift(p *process) int64 {
 			most = 300_000
 		}
 	}
-	return int64(c.draw(drawPeriod, p.id, uint64(p.life))%(2*most+1)) - int64(most)
+	chance := c.draw(drawPeriod, p.id, uint64(p.life))
+	if c.opts.Favour == FavourClocks && chance>>40%2 == 0 {
+		return int64(most) * (int64(chance>>41%2)*2 - 1)
+	}
+	return int64(chance%(2*most+1)) - int64(most)
 }
 
 // cacheBytes is how much of the log a store keeps in memory: often so little that entries are read from the disk.
@@ -50,6 +54,9 @@ func (c *Cluster) nemesis() {
 		return
 	}
 	least, pause := time.Duration(0), 30*tick
+	if c.opts.Favour == FavourClocks {
+		pause = 20 * tick
+	}
 	p := c.processes[c.rnd.IntN(len(c.processes))]
 	switch favoured := c.rnd.IntN(3) > 0; {
 	case !favoured:
@@ -114,6 +121,7 @@ func (c *Cluster) anything(p *process) {
 	case 21:
 		c.do(Decision{Verb: VerbStray, Store: p.id,
 			What: c.either("region", "store", "peer", "term", "index", "addressee")})
+		c.strayHead(p)
 	case 22:
 		c.crashAt(p, c.either("Install", "Chunk", "InstallStep", "SyncData", "Discard", "Stream"))
 	case 23:
@@ -121,6 +129,12 @@ func (c *Cluster) anything(p *process) {
 			c.changeMembers(p)
 		}
 	}
+}
+
+// strayHead gives a store a snapshot that it must not take.
+func (c *Cluster) strayHead(p *process) {
+	c.do(Decision{Verb: VerbStray, Store: p.id, What: "snapshot-" +
+		c.either("cluster", "store", "region", "epoch", "members", "peers", "range")})
 }
 
 // blackOut takes the current away from all stores at once: what is on no disk is nowhere.
@@ -201,7 +215,11 @@ func (c *Cluster) depose() {
 // strainSnapshots has stores fall behind, and breaks what then helps them. It returns for how long that must last.
 func (c *Cluster) strainSnapshots(p *process) (least time.Duration) {
 	c.do(Decision{Verb: VerbMend})
-	switch c.rnd.IntN(5) {
+	if q := c.installing(); q != nil && c.rnd.IntN(2) == 0 {
+		c.crown(q)
+		return 0
+	}
+	switch c.rnd.IntN(6) {
 	case 0:
 		c.do(Decision{Verb: VerbPause, Store: p.id, For: 20*tick + c.upTo(30*tick)})
 	case 1:
@@ -216,8 +234,28 @@ func (c *Cluster) strainSnapshots(p *process) (least time.Duration) {
 		c.crashAt(p, c.either("Install", "InstallStep", "InstallStep", "Chunk"))
 	case 4:
 		c.do(Decision{Verb: VerbCrash, Store: p.id})
+	case 5:
+		c.strayHead(p)
 	}
 	return 0
+}
+
+// installing is a store that installs a snapshot, as far as it says so; nil if there is none.
+func (c *Cluster) installing() *process {
+	for _, p := range c.processes {
+		if p.core != nil && p.view.Installing {
+			return p
+		}
+	}
+	return nil
+}
+
+// crown has leadership handed over to a store that has no state it could serve from.
+func (c *Cluster) crown(p *process) {
+	if leader := c.leader(); leader != nil && leader != p {
+		c.saw("handed to who installs")
+		c.do(Decision{Verb: VerbTransfer, Store: leader.id, To: p.id})
+	}
 }
 
 // strainClocks stops processes, so that much time passes for them at once, and moves clocks if nobody trusts them.
@@ -225,12 +263,24 @@ func (c *Cluster) strainClocks(p *process) {
 	switch leader := c.leader(); {
 	case leader != nil && c.rnd.IntN(4) == 0:
 		c.handOver(leader)
+	case leader != nil && c.rnd.IntN(3) == 0:
+		c.silence(leader)
 	case c.opts.Raft.ReadMode != raft.ReadLease && c.rnd.IntN(2) == 0:
 		c.do(Decision{Verb: VerbJump, Store: p.id, For: c.upTo(50 * tick)})
 	case leader != nil && c.rnd.IntN(2) == 0:
 		c.depose()
 	default:
 		c.do(Decision{Verb: VerbPause, Store: p.id, For: c.upTo(25 * tick)})
+	}
+}
+
+// silence cuts the leader off from all others at once, whose clocks run on until one of them dares to lead.
+func (c *Cluster) silence(leader *process) {
+	c.saw("leader cut off")
+	c.do(Decision{Verb: VerbMend})
+	for _, q := range c.processes {
+		c.cut(leader, q)
+		c.cut(q, leader)
 	}
 }
 

@@ -3,8 +3,13 @@
 package sim
 
 import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"tinykv/kv/region"
 	"tinykv/kv/replica"
 	"tinykv/kv/store"
 	"tinykv/raft"
@@ -128,6 +133,10 @@ func (w *network) ofClients(what uint64, id uint64) (time.Duration, bool) {
 // stray lets a store receive what is none of its business: the last message it got, changed as no correct store would.
 // It must not matter.
 func (c *Cluster) stray(p *process, what string) {
+	if name, ok := strings.CutPrefix(what, "snapshot-"); ok {
+		p.strayHead(name)
+		return
+	}
 	if p.heard == nil {
 		return
 	}
@@ -151,4 +160,44 @@ func (c *Cluster) stray(p *process, what string) {
 	}
 	c.saw("stray message")
 	c.deliver(p, &m)
+}
+
+// strayName is how the spools of snapshots begin that no correct store would send.
+const strayName = "stray"
+
+// strayHead lets a store receive a snapshot that looks newer than all it has, and says something that can't be. It must be
+// discarded: whoever installed it would be lost.
+func (p *process) strayHead(what string) {
+	if p.lastHead.RegionID == 0 {
+		return
+	}
+	h := p.lastHead
+	h.Position.Index += 1000
+	switch what {
+	case "cluster":
+		h.ClusterID++
+	case "store":
+		h.To.StoreID++
+	case "region":
+		h.Region.ID++
+	case "epoch":
+		h.Region.Epoch.ConfVer--
+	case "members":
+		h.ConfState.Voters = append(slices.Clone(h.ConfState.Voters), 54321)
+	case "peers":
+		h.Region.Peers = slices.DeleteFunc(slices.Clone(h.Region.Peers), func(m region.Peer) bool { return m == h.To })
+	case "range":
+		h.Region.Range = region.Range{Start: []byte("b"), End: []byte("a")}
+	}
+	p.strays++
+	name := fmt.Sprintf("%s-%s-%d-%d", strayName, what, p.life, p.strays)
+	draft, err := p.spools.Create(name)
+	if err == nil {
+		_, err = draft.Write([]byte("nothing"))
+	}
+	if err = errors.Join(err, draft.Commit()); err != nil {
+		p.c.fail("disk", "store %d: spool %s: %v", p.id, name, err)
+	}
+	p.c.saw("stray snapshot")
+	p.receive(store.SnapshotReceived{Head: h, Spool: name})
 }

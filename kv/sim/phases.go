@@ -79,9 +79,16 @@ func (c *Cluster) progressed() bool {
 	return c.counts.Writes >= c.atCalm.Writes+5 && c.counts.Reads >= c.atCalm.Reads+5
 }
 
-// untilProgress goes on until clients got somewhere.
+// untilProgress goes on until clients got somewhere. If a list of decisions is played that has no calls left, they make
+// calls of their own, and have as much time again.
 func (c *Cluster) untilProgress() {
-	for end := c.now + tick*time.Duration(c.opts.LivenessTicks); !c.progressed(); c.step() {
+	patience := tick * time.Duration(c.opts.LivenessTicks)
+	for end := c.now + patience; !c.progressed(); c.step() {
+		if c.playing && c.now > c.quiet {
+			c.playing = false
+			c.scheduleClients()
+			end = c.now + patience
+		}
 		if c.now > end {
 			c.fail("liveness", "%d writes and %d reads in %d ticks after everything healed",
 				c.counts.Writes-c.atCalm.Writes, c.counts.Reads-c.atCalm.Reads, c.opts.LivenessTicks)
@@ -140,12 +147,14 @@ func (p *process) whatIsLeft(leader *process) string {
 		return "answers those who wait"
 	case len(p.streams) > 0:
 		return "has no stream"
-	case p.busy || len(p.inbox) > 0:
+	case p.busy || len(p.inbox) > 0 || p.discarding > 0:
 		return "has nothing to do"
 	case member && !p.caughtUp(leader):
 		return fmt.Sprintf("has caught up with store %d, and knows the same members", leader.id)
 	case p == leader && p.kept() > p.mostKept():
 		return fmt.Sprintf("has compacted its log of %d entries", p.kept())
+	case member && p.mirror.truncated < p.mirror.allowed:
+		return fmt.Sprintf("has cut its log up to %d, as it may, and not to %d", p.mirror.allowed, p.mirror.truncated)
 	case p.mirror.there && p.view.Gone:
 		return "has removed the data of the peer that it has no more"
 	}
@@ -158,7 +167,7 @@ const compactSlack = 5
 
 // mostKept is how long a leader's log may be: it waits for a store that is lost, but not for ever.
 func (p *process) mostKept() uint64 {
-	limits := p.c.limits.WithDefaults()
+	limits := &p.c.limits
 	if slices.ContainsFunc(p.c.processes, func(q *process) bool { return q.lost }) {
 		return max(limits.CompactEntries, limits.MaxLagEntries) + compactSlack
 	}
@@ -198,12 +207,12 @@ func (c *Cluster) checkHistory() {
 			continue
 		}
 		p.readMirror()
+		p.checkLogDisk()
 		if names, _ := p.spools.List(); c.ending && len(names) > 0 {
 			c.fail("bounded", "store %d keeps the spools %v, which nobody needs", p.id, names)
 		}
-		if p.engine.open > len(p.streams) {
-			c.fail("snapshots-closed", "store %d has %d snapshots of its data open, and %d streams", p.id, p.engine.open,
-				len(p.streams))
+		if held := p.held(); p.engine.open != held && !p.busy {
+			c.fail("snapshots-closed", "store %d has %d snapshots of its data open, %d are in use", p.id, p.engine.open, held)
 		}
 	}
 	key, verdict := c.history.check()

@@ -15,6 +15,7 @@ import (
 	"tinykv/kv/engine/mem"
 	"tinykv/kv/raftlog"
 	"tinykv/kv/replica"
+	"tinykv/kv/snapshot"
 	"tinykv/kv/store"
 )
 
@@ -41,11 +42,13 @@ type process struct {
 	founded bool // it has its first peer, if it is to have one
 	life    int  // counts starts and ends
 	durable durable
+	written []logState // what its log may be after a crash: durable, or written since; nil: anything
 
 	// What follows is of one life.
 
 	core    core // nil: it is down
 	raftLog raftlog.Log
+	logDisk engine.Engine // under it
 	engine  *watched
 	born    time.Duration
 	drift   int64 // of its clock, in millionths
@@ -54,10 +57,13 @@ type process struct {
 	inbox         []store.Event
 	share         int           // of the inbox that one turn takes, at most
 	eager         bool          // events are given to the store while the effects of a turn are carried out, too
+	hesitant      bool          // its loop is interrupted now and then, between any two effects
+	hesitations   uint64        // how often that was drawn
 	turnDue       time.Duration // when the next evTurn comes; 0: none is scheduled
 	effects       []store.Effect
 	next          int  // effect
 	busy          bool // with effects
+	writing       bool // the next effect is a write, and it has begun
 	waited        bool // the time that the next effect takes has passed
 	failed        error
 	installFailed bool
@@ -67,10 +73,17 @@ type process struct {
 	pausedUntil time.Duration
 	view        replica.View // of the first region, the newest that was published
 	waiting     map[uint64]*attempt
+	cancelled   []*attempt // those that the store was told to give up
 	latched     []*attempt // writes whose keys no swap may touch, and the other way round
 	mirror      mirror
 	heard       *replica.Message
-	streams     []*stream // to and from this process
+	streams     []*stream     // to and from this process
+	installs    int           // that read the data which they replace
+	discards    uint64        // begun
+	discarding  int           // of these, those that are not done
+	tomb        uint64        // the peer whose end the data store records; 0: none
+	lastHead    snapshot.Head // of a snapshot that it received
+	strays      int
 }
 
 func newProcess(c *Cluster, id uint64) *process {
@@ -94,7 +107,7 @@ func (p *process) start() {
 	p.life++
 	*p = process{c: c, id: p.id, log: p.log, data: p.data, spools: p.spools, rotten: p.rotten, gone: p.gone,
 		founded: p.founded, life: p.life,
-		durable: p.durable, waiting: map[uint64]*attempt{}, born: c.now, drift: c.drift(p)}
+		durable: p.durable, written: p.written, waiting: map[uint64]*attempt{}, born: c.now, drift: c.drift(p)}
 	opened, err := p.open()
 	if err != nil {
 		p.refused(err)
@@ -118,7 +131,7 @@ func (p *process) open() (core, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.engine = &watched{Engine: dataEngine}
+	p.logDisk, p.engine = logEngine, &watched{Engine: dataEngine}
 	// What survived a crash may still be in a cache that the next one empties. Raft counts it as durable, so it must be.
 	for _, e := range []engine.Engine{logEngine, p.engine} {
 		if err := e.Write(new(engine.Batch), engine.Synced); err != nil {
@@ -147,13 +160,14 @@ func (p *process) open() (core, error) {
 }
 
 // chooseLoop chooses what the store leaves to its driver: how many events a turn takes, whether more are handed over while
-// its effects are carried out, and how long it takes to apply.
+// its effects are carried out, how long it takes to apply, and whether it is interrupted between two effects.
 func (p *process) chooseLoop() {
 	p.share = math.MaxInt
 	if chance := p.c.draw(drawLoop, p.id, uint64(p.life)); p.c.faults {
 		p.share = []int{math.MaxInt, math.MaxInt, 4, 1}[chance%4]
 		p.eager = chance>>8%2 == 0
 		p.data.idle = chance>>9%4 == 0
+		p.hesitant = chance>>11%2 == 0
 	}
 }
 
@@ -195,7 +209,7 @@ func (p *process) receive(e store.Event) {
 	switch {
 	case p.core == nil:
 		return
-	case p.eager && p.busy && !p.paused():
+	case p.eager && p.busy && !p.paused() && !p.halts():
 		p.core.Handle(p.clock(), e)
 		return
 	}
@@ -231,6 +245,7 @@ func (p *process) turn() {
 			if next := p.core.NextTick(); next <= now {
 				p.c.fail("ticks", "store %d was called at %v, and wants to be called at %v", p.id, now, next)
 			}
+			p.checkIdle()
 			p.wake()
 			return
 		}
@@ -271,7 +286,8 @@ func (p *process) resume() {
 // crash ends a life. What was not synced may be gone; a write that was under way may be there in part.
 func (p *process) crash() {
 	c := p.c
-	if p.waited && c.draw(drawDisk, p.id, uint64(p.life))%2 == 0 {
+	if p.writing && c.draw(drawDisk, p.id, uint64(p.life))%2 == 0 {
+		c.saw("crash within a write")
 		p.writeHalf()
 	}
 	c.saw("crash")
@@ -294,7 +310,7 @@ func (p *process) end() {
 		p.c.send(p.waiting[id], reply{lost: true})
 	}
 	p.waiting, p.inbox, p.effects = nil, nil, nil
-	p.busy, p.waited = false, false
+	p.busy, p.writing, p.waited = false, false, false
 }
 
 // restartLater has a process that is down come back within a while.

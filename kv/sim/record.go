@@ -14,7 +14,8 @@ type recorder struct {
 	decisions []Decision
 	told      int // lines of the story that belong to earlier decisions
 
-	list    []Decision // that is played
+	list    []Decision    // that is played
+	quiet   time.Duration // when it counts as over
 	skipped int
 }
 
@@ -52,9 +53,12 @@ const quietTicks = 100
 // Play performs a list of decisions in a fresh cluster of the seed. If the code is what it was when the list was
 // recorded, it is the same run. If it has changed, those that no longer apply are skipped. A list that reaches the calm
 // but ends without progress goes on with clients of its own. One that never gets there is judged by its histories alone.
-func Play(seed uint64, decisions []Decision, opts Options) (p Played) {
+func Play(seed uint64, decisions []Decision, opts Options) Played {
 	opts.Record = opts.Record || opts.Trace
-	c := newCluster(seed, opts)
+	return newCluster(seed, opts).replay(decisions)
+}
+
+func (c *Cluster) replay(decisions []Decision) (p Played) {
 	c.playing, c.list = true, decisions
 	for i := range decisions {
 		c.at(decisions[i].At, event{kind: evDecision})
@@ -70,21 +74,15 @@ func (c *Cluster) play() {
 	if n := len(c.list); n > 0 {
 		last = c.list[n-1].At
 	}
-	c.at(last+quietTicks*tick, event{kind: evPlayed})
-	for !c.calm || !c.progressed() {
-		if c.step(); c.now > last+quietTicks*tick {
-			break
+	c.quiet = last + quietTicks*tick
+	c.at(c.quiet, event{kind: evPlayed})
+	for !c.calm {
+		if c.step(); c.now > c.quiet {
+			c.checkHistory()
+			return
 		}
 	}
-	if !c.calm {
-		c.checkHistory()
-		return
-	}
-	if !c.progressed() {
-		c.playing = false
-		c.scheduleClients()
-		c.untilProgress()
-	}
+	c.untilProgress()
 	c.converge()
 }
 

@@ -20,7 +20,7 @@ func (c *Cluster) arrives(a *attempt) {
 		c.send(a, reply{err: errRefused})
 		return
 	}
-	a.life = p.life
+	a.life, a.acked = p.life, c.ledger.acked
 	c.note(p, "asked", a.id)
 	if !p.latch(a) {
 		c.send(a, reply{err: &region.BusyError{Reason: "the key is latched"}})
@@ -95,6 +95,7 @@ func (c *Cluster) batch(a *attempt) *engine.Batch {
 // cancel tells the store that nobody waits for a request any more.
 func (p *process) cancel(a *attempt) {
 	if p.waiting[a.id] == a && !a.ours {
+		p.cancelled = append(p.cancelled, a)
 		p.receive(store.Cancel{ID: a.id, RegionID: firstRegion})
 	}
 }
@@ -103,7 +104,7 @@ func (p *process) cancel(a *attempt) {
 // all the same.
 func (p *process) read(a *attempt) {
 	if p.mayTrust(a) {
-		a.lookAt = p.view.Installs
+		a.trusts = p.view
 		chance := p.c.draw(drawLook, a.id)
 		if delay := time.Duration(chance >> 8 % uint64(tick)); chance%8 == 0 {
 			a.ours = true
@@ -134,14 +135,15 @@ func (p *process) look(a *attempt) {
 		p.c.fail("disk", "store %d: %v", p.id, err)
 	}
 	defer snap.Close()
-	if p.view.Installs != a.lookAt {
+	if p.view.Installs != a.trusts.Installs || p.view.Gone {
 		p.receive(store.Read{ID: a.id, RequestContext: p.c.context(a)})
 		return
 	}
 	delete(p.waiting, a.id)
 	p.c.saw("lease read")
 	p.c.counts.LeaseReads++
-	a.term = p.view.Term
+	a.term = a.trusts.Term
+	p.checkFresh(a)
 	p.haveRead(a, p.serve(snap, a))
 }
 

@@ -1,16 +1,18 @@
+// Stores that are wrong, to see that it is found: how one is made of a right one, and the test.
+
 package sim
 
 import (
 	"errors"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"tinykv/kv/engine"
-	"tinykv/kv/raftlog"
 	"tinykv/kv/replica"
 	"tinykv/kv/store"
-	"tinykv/raft"
 	"tinykv/raft/rafttest"
 )
 
@@ -23,9 +25,9 @@ type wrong struct {
 	turn   func(w *wrong, effects []store.Effect) []store.Effect
 	clock  func(now time.Duration) time.Duration
 	extra  []store.Effect // before the effects of the next turn
-	hidden map[uint64]bool
+	done   func(w *wrong)
 	failed bool
-	last   replica.View
+	lost   []byte
 }
 
 func (w *wrong) now(now time.Duration) time.Duration {
@@ -50,9 +52,32 @@ func (w *wrong) Turn(now time.Duration) []store.Effect {
 	w.extra = nil
 	w.turns++
 	if w.turn != nil && len(effects) > 0 {
-		effects = w.turn(w, effects)
+		if effects = w.turn(w, effects); len(effects) == 0 {
+			w.core.Done(w.now(now))
+		}
 	}
 	return effects
+}
+
+func (w *wrong) Done(now time.Duration) {
+	if w.done != nil {
+		w.done(w)
+	}
+	w.core.Done(w.now(now))
+}
+
+// lose deletes a pair behind everybody's back, and returns its value.
+func (p *process) lose(cf engine.CF, key []byte) []byte {
+	s, err := p.engine.Snapshot()
+	if err != nil {
+		return nil
+	}
+	value, _ := s.Get(cf, key)
+	_ = s.Close()
+	b := new(engine.Batch)
+	b.Delete(cf, key)
+	_ = p.engine.Write(b, engine.Buffered)
+	return value
 }
 
 func (w *wrong) Fail(err error) {
@@ -84,6 +109,17 @@ func without[What store.Effect](effects []store.Effect) []store.Effect {
 	return slices.DeleteFunc(slices.Clone(effects), func(e store.Effect) bool { _, ok := e.(What); return ok })
 }
 
+// changed changes the effects of one kind.
+func changed[What store.Effect](effects []store.Effect, change func(What) store.Effect) []store.Effect {
+	effects = slices.Clone(effects)
+	for i, e := range effects {
+		if what, ok := e.(What); ok {
+			effects[i] = change(what)
+		}
+	}
+	return effects
+}
+
 // answered changes the answers of a turn.
 func answered(effects []store.Effect, change func([]replica.Answer) []replica.Answer) []store.Effect {
 	effects = slices.Clone(effects)
@@ -100,238 +136,98 @@ func hideOwn(as []replica.Answer) []replica.Answer {
 	return slices.DeleteFunc(as, func(a replica.Answer) bool { return a.ID >= 1<<40 })
 }
 
-// wrongs are the mistakes that a store can make, and which invariants may find each.
-var wrongs = []struct {
-	name  string
-	opts  Options
-	wrong wrong
-	found []string
-}{
-	{"promises before the log is written", Options{}, wrong{turn: func(_ *wrong, effects []store.Effect) []store.Effect {
-		return moved[store.WriteLog, store.Send](effects)
-	}}, []string{"persist-before-send"}},
-
-	{"no sync of the log", Options{}, wrong{turn: func(_ *wrong, effects []store.Effect) []store.Effect {
-		effects = slices.Clone(effects)
-		for i, e := range effects {
-			if l, ok := e.(store.WriteLog); ok {
-				effects[i] = store.WriteLog{Batch: l.Batch, Durability: engine.Buffered}
-			}
+// find plays seeds of a mistake until it is found.
+func (m *mistake) find(t *testing.T) Result {
+	t.Helper()
+	const seeds = 30
+	for seed := uint64(1); seed <= seeds; seed++ {
+		if res := m.cluster(seed).run(); res.Err != nil {
+			return res
 		}
-		return effects
-	}}, []string{"persist-before-send"}},
+	}
+	t.Fatalf("not found in %d seeds", seeds)
+	return Result{}
+}
 
-	{"answers before the data is written", Options{}, wrong{turn: func(_ *wrong, effects []store.Effect) []store.Effect {
-		return moved[store.WriteData, store.Answer](effects)
-	}}, []string{"acknowledged-applied"}},
+// cluster is one whose stores all make the mistake.
+func (m *mistake) cluster(seed uint64) *Cluster {
+	opts := m.opts
+	opts.Record = true
+	c := newCluster(seed, opts)
+	c.replace = func(p *process, good core) core {
+		w := m.wrong
+		w.core, w.p = good, p
+		return &w
+	}
+	return c
+}
 
-	{"an answer that is lost", Options{Calm: true}, wrong{turn: func(w *wrong, effects []store.Effect) []store.Effect {
-		if w.every(50) {
-			return answered(effects, func([]replica.Answer) []replica.Answer { return nil })
-		}
-		return effects
-	}}, []string{"one-answer", "converge"}},
-
-	{"an answer twice", Options{Calm: true}, wrong{turn: func(w *wrong, effects []store.Effect) []store.Effect {
-		return answered(effects, func(as []replica.Answer) []replica.Answer { return append(as, as[0]) })
-	}}, []string{"one-answer"}},
-
-	{"an error that nobody knows", Options{}, wrong{turn: func(w *wrong, effects []store.Effect) []store.Effect {
-		return answered(effects, func(as []replica.Answer) []replica.Answer {
-			if as[0].Err != nil {
-				as[0].Err = errors.New("oops")
-			}
-			return as
-		})
-	}}, []string{"answers"}},
-
-	{"never, and then it happens", Options{}, wrong{turn: func(w *wrong, effects []store.Effect) []store.Effect {
-		return answered(effects, func(as []replica.Answer) []replica.Answer {
-			if as[0].Err == nil && !as[0].Read && w.every(7) {
-				as[0].Err = store.ErrCancelled
-			}
-			return as
-		})
-	}}, []string{"refused-applied"}},
-
-	{"a write that is applied twice", Options{Calm: true}, wrong{
-		event: func(w *wrong, e store.Event) []store.Event {
-			if write, ok := e.(store.Write); ok && write.ID%20 == 0 {
-				again := write
-				again.ID += 1 << 40
-				return []store.Event{write, again}
-			}
-			return []store.Event{e}
-		},
-		turn: func(_ *wrong, effects []store.Effect) []store.Effect {
-			return answered(effects, hideOwn)
-		}}, []string{"applied-once"}},
-
-	{"data that is not written", Options{Calm: true}, wrong{turn: func(w *wrong, effects []store.Effect) []store.Effect {
-		if w.every(31) {
-			return without[store.WriteData](effects)
-		}
-		return effects
-	}}, []string{"acknowledged-applied", "published-applied"}},
-
-	{"data that nobody wrote", Options{Calm: true}, wrong{turn: func(w *wrong, effects []store.Effect) []store.Effect {
-		for _, e := range effects {
-			if d, ok := e.(store.WriteData); ok && w.every(31) {
-				d.Batch.Put(engine.Default, []byte("key1"), value(1, ""))
-			}
-		}
-		return effects
-	}}, []string{"replicas-equal"}},
-
-	{"half of a batch", Options{}, wrong{turn: func(w *wrong, effects []store.Effect) []store.Effect {
-		for i, e := range effects {
-			d, ok := e.(store.WriteData)
-			if !ok {
-				continue
-			}
-			half := new(engine.Batch)
-			for op := range d.Batch.Ops() {
-				if op.CF != engine.Write {
-					half.Take(op)
-				}
-			}
-			effects[i] = store.WriteData{Batch: half}
-		}
-		return effects
-	}}, []string{"replicas-equal", "atomic-batch"}},
-
-	{"a read without a quorum", Options{Favour: FavourLeaders, Ticks: 800}, wrong{
-		event: func(w *wrong, e store.Event) []store.Event {
-			if r, ok := e.(store.Read); ok && w.p.view.Leads() {
-				w.extra = append(w.extra, store.Answer{Answers: []replica.Answer{{ID: r.ID, Read: true}}})
-				return nil
-			}
-			return []store.Event{e}
-		}}, []string{"linearizable"}},
-
-	{"a write that is bound to no term", Options{Calm: true, Keys: 1}, wrong{
-		event: func(w *wrong, e store.Event) []store.Event {
-			if write, ok := e.(store.Write); ok {
-				write.Term = 0
-				e = write
-			}
-			if w.turns%100 != 50 { // leadership goes back and forth
-				return []store.Event{e}
-			}
-			to := firstPeer(1 + w.p.id%3)
-			rc := store.RequestContext{RegionID: firstRegion}
-			return []store.Event{e, store.TransferLeader{ID: 1 << 40, RequestContext: rc, To: to}}
-		},
-		turn: func(_ *wrong, effects []store.Effect) []store.Effect {
-			return answered(effects, hideOwn)
-		}}, []string{"swap-atomic", "linearizable"}},
-
-	{"a lease that is too long", Options{Favour: FavourLeaders, Raft: raft.Config{ReadMode: raft.ReadLease}}, wrong{
-		turn: func(w *wrong, effects []store.Effect) []store.Effect {
-			for _, e := range effects {
-				if p, ok := e.(store.Publish); ok {
-					for i := range p.Views {
-						if p.Views[i].LeaseUntil > 0 {
-							p.Views[i].LeaseUntil += 40 * tick
-						}
-					}
-				}
-			}
-			return effects
-		}}, []string{"linearizable", "one-lease"}},
-
-	{"a log that is cut too early", Options{}, wrong{turn: func(w *wrong, effects []store.Effect) []store.Effect {
-		for _, e := range effects {
-			if l, ok := e.(store.WriteLog); ok && w.every(11) {
-				l.Batch.Compact(firstRegion, raftlog.Position(w.p.view.Applied))
-			}
-		}
-		return effects
-	}}, []string{"log-kept", "panic"}},
-
-	{"words after a failure", Options{Favour: FavourBadDisks}, wrong{
-		turn: func(w *wrong, effects []store.Effect) []store.Effect {
-			if w.failed {
-				return append([]store.Effect{store.SyncData{}}, effects...)
-			}
-			return effects
-		}}, []string{"fail-stop"}},
-
-	{"good news after a failure", Options{Favour: FavourBadDisks}, wrong{
-		turn: func(w *wrong, effects []store.Effect) []store.Effect {
-			return answered(effects, func(as []replica.Answer) []replica.Answer {
-				if w.failed {
-					as[0].Err = nil
-				}
-				return as
-			})
-		}}, []string{"fail-stop", "acknowledged-applied"}},
-
-	{"a message to nobody", Options{Calm: true}, wrong{turn: func(w *wrong, effects []store.Effect) []store.Effect {
-		for _, e := range effects {
-			if s, ok := e.(store.Send); ok {
-				s.Messages[0].To.StoreID = 9
-			}
-		}
-		return effects
-	}}, []string{"address"}},
-
-	{"a clock that stands still", Options{Calm: true}, wrong{clock: func(time.Duration) time.Duration { return 0 }},
-		[]string{"ticks"}},
-
-	{"nobody votes", Options{Calm: true, Ticks: 50}, wrong{event: func(_ *wrong, e store.Event) []store.Event {
-		if m, ok := e.(store.Receive); ok && m.Raft.Type == raft.MsgVote {
-			return nil
-		}
-		return []store.Event{e}
-	}}, []string{"liveness"}},
-
-	{"a snapshot that is kept", Options{Calm: true}, wrong{turn: func(w *wrong, effects []store.Effect) []store.Effect {
-		if w.every(50) {
-			_, _ = w.p.engine.Snapshot()
-		}
-		return effects
-	}}, []string{"snapshots-closed"}},
-
-	{"a view of the future", Options{Calm: true}, wrong{turn: func(w *wrong, effects []store.Effect) []store.Effect {
-		for _, e := range effects {
-			if p, ok := e.(store.Publish); ok {
-				p.Views[0].Applied.Index++
-			}
-		}
-		return effects
-	}}, []string{"published-applied"}},
+func invariantOf(res Result) string {
+	var broken rafttest.Failure
+	errors.As(res.Err, &broken)
+	return broken.Invariant
 }
 
 // TestMistakesAreFound : a simulator that finds nothing wrong proves nothing. Each mistake must be found within a few
-// seeds, and called by its name.
+// seeds, and called by its name. Its trace, as the file that is kept, must lead to the same failure, event by event.
 func TestMistakesAreFound(t *testing.T) {
-	const seeds = 30
-	for _, m := range wrongs {
+	found := map[string]bool{}
+	for i := range mistakes {
+		m := &mistakes[i]
 		t.Run(m.name, func(t *testing.T) {
-			for seed := uint64(1); seed <= seeds; seed++ {
-				m.opts.Record = true
-				c := newCluster(seed, m.opts)
-				c.replace = func(p *process, good core) core {
-					w := m.wrong
-					w.core, w.p = good, p
-					return &w
-				}
-				res := c.run()
-				if res.Err == nil {
-					continue
-				}
-				var broken rafttest.Failure
-				if !errors.As(res.Err, &broken) || !slices.Contains(m.found, broken.Invariant) {
-					t.Fatalf("seed %d: found as %v, want one of %v", seed, res.Err, m.found)
-				}
-				t.Logf("seed %d: %v", seed, res.Err)
-				if broken.Invariant == "linearizable" && len(res.Picture) == 0 {
-					t.Error("there is no picture of the history")
-				}
-				return
+			res := m.find(t)
+			t.Logf("seed %d: %v", res.Seed, res.Err)
+			broken := invariantOf(res)
+			found[broken] = true
+			if !slices.Contains(m.found, broken) {
+				t.Errorf("seed %d: found as %v, want one of %v", res.Seed, res.Err, m.found)
 			}
-			t.Errorf("not found in %d seeds", seeds)
+			if broken == "linearizable" && len(res.Picture) == 0 {
+				t.Error("there is no picture of the history")
+			}
+			m.replay(t, &res)
 		})
 	}
+	if t.Failed() {
+		return
+	}
+	for _, name := range invariants(t) {
+		if !found[name] && name != "history-undecided" { // which is about the checker
+			t.Errorf("no mistake breaks %s", name)
+		}
+	}
+}
+
+// replay plays the trace of a failure.
+func (m *mistake) replay(t *testing.T, res *Result) {
+	t.Helper()
+	text := (&Trace{Test: "x", Seed: res.Seed, Decisions: res.Decisions}).Format()
+	trace, err := ParseTrace(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := m.cluster(trace.Seed).replay(trace.Decisions)
+	if again.Hash != res.Hash || invariantOf(again.Result) != invariantOf(*res) {
+		t.Errorf("seed %d: %x, %v; its trace: %x, %v", res.Seed, res.Hash, res.Err, again.Hash, again.Err)
+	}
+}
+
+// invariants are the names that doc.go lists.
+func invariants(t *testing.T) (names []string) {
+	t.Helper()
+	text, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(text), "// # Invariants\n")
+	list, _, _ = strings.Cut(list, "// # ")
+	for line := range strings.Lines(list) {
+		if words := strings.Fields(strings.TrimPrefix(line, "//\t")); strings.HasPrefix(line, "//\t") && len(words) > 1 {
+			names = append(names, words[0])
+		}
+	}
+	if len(names) < 30 {
+		t.Fatalf("doc.go lists only %v", names)
+	}
+	return names
 }
