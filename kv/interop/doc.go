@@ -2,9 +2,9 @@
 // against our servers as processes. What a learner builds in the exercises ends up behind the same protocol, so these
 // tests are also the answer to "is this the real thing?".
 //
-//	rawkv of client-go ─┐                       ┌──────────── kv serve ────────────┐
-//	go-ycsb ────────────┼── gRPC, TiKV's own ──▶│ scheduler (pdpb.PD)              │
-//	PD's own client ────┘   messages            │ store (tikvpb.Tikv) ── an engine │
+//	rawkv of client-go ─┐                       ┌──────────── kv serve ────────────┐      or: scheduler, kv serve --peers,
+//	go-ycsb ────────────┼── gRPC, TiKV's own ──▶│ scheduler (pdpb.PD)              │          kv serve --peers,
+//	PD's own client ────┘   messages            │ store (tikvpb.Tikv) ── an engine │          kv serve --peers
 //	                                            └──────────────────────────────────┘
 //	guard: our .proto files ── compared, number by number ── the descriptors of TiKV's
 //
@@ -13,15 +13,15 @@
 // our server as a process (package process).
 //
 //	cd kv/interop
-//	go test -count=1 ./...           everything: a minute or so
-//	go test -count=1 -short ./...    the same with a small benchmark: some seconds
+//	go test -count=1 ./...           everything: some minutes
+//	go test -count=1 -short ./...    the same with a small benchmark
 //	go test -count=1 -v -run Raw .   with the names of the operations, and the client's log
 //	go run ./ycsb                    the benchmark at full length, with its figures (see its -help)
 //
 // # Invariants
 //
 //  1. The clients are used as they are published; no copy, no patch, no option that makes it easier for the server.
-//  2. Each test has a server of its own on ports that the system chooses, in a temporary directory, and leaves nothing.
+//  2. Each test has servers of its own on free ports, in a temporary directory, and leaves nothing.
 //  3. Every wait has a limit, and a failure shows the server's last words.
 //  4. An answer is compared exactly; that no error came is never enough.
 //
