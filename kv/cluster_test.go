@@ -44,15 +44,31 @@ func newCrew(t *testing.T) *crew {
 	return c
 }
 
+// Ports are chosen below those that systems give away by themselves (Linux from 32768 on, others from 49152), so that no
+// outgoing connection takes one while its store is down, and away from those of a server that somebody runs by hand.
+const firstPort, lastPort = 22000, 31999
+
+// freePort chooses an address that is this test's until its end, whether or not anybody listens there: a UDP socket of the
+// same number says to others who choose in this way that it is taken.
 func freePort(t *testing.T) string {
 	t.Helper()
-	lis, err := net.Listen("tcp", anyPort)
-	if err != nil {
-		t.Fatal(err)
+	var last error
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(lastPort-firstPort+1))
+		hold, err := net.ListenPacket("udp", addr)
+		if last = err; err != nil {
+			continue
+		}
+		lis, err := net.Listen("tcp", addr)
+		if last = err; err == nil {
+			lis.Close()
+			t.Cleanup(func() { hold.Close() })
+			return addr
+		}
+		hold.Close()
 	}
-	t.Cleanup(func() { lis.Close() }) // it is taken until the next line, so that no port comes twice soon
-	defer lis.Close()
-	return lis.Addr().String()
+	t.Fatal(last)
+	return ""
 }
 
 // startScheduler runs the scheduler until the test ends, or stopScheduler.

@@ -9,8 +9,8 @@ import (
 )
 
 // Ports are chosen below those that systems give away by themselves (Linux from 32768 on, others from 49152), so that no
-// outgoing connection takes one while its server is down.
-const firstPort, ports = 20000, 12000
+// outgoing connection takes one while its server is down, and away from those of a server that somebody runs by hand.
+const firstPort, lastPort = 22000, 31999
 
 // address is a port of the loopback interface that is ours. As long as it is held, nobody else who chooses in this way gets
 // it: a UDP socket of the same number says that it is taken, whether or not a server runs.
@@ -23,7 +23,7 @@ type address struct {
 func takeAddress() (*address, error) {
 	var last error
 	for range 100 {
-		a := &address{at: fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(ports))}
+		a := &address{at: fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(lastPort-firstPort+1))}
 		if a.hold, last = net.ListenPacket("udp", a.at); last != nil {
 			continue
 		}
