@@ -29,14 +29,15 @@ type crew struct {
 	peers     peers
 	status    map[uint64]string
 	stores    map[uint64]*process
-	more      []string // flags that all stores get beside args
+	later     map[uint64]string // addresses of those that --join
+	more      []string          // flags that all stores get beside args
 }
 
 // newCrew chooses the addresses of a cluster. Nothing runs yet.
 func newCrew(t *testing.T) *crew {
 	t.Helper()
-	c := &crew{t: t, dir: t.TempDir(), records: scheduler.NewMemStorage(), peers: peers{}, status: map[uint64]string{},
-		stores: map[uint64]*process{}}
+	c := &crew{t: t, dir: t.TempDir(), records: scheduler.NewMemStorage(), peers: peers{}, later: map[uint64]string{},
+		status: map[uint64]string{}, stores: map[uint64]*process{}}
 	c.scheduler = freePort(t)
 	for id := uint64(1); id <= 3; id++ {
 		c.peers[id], c.status[id] = freePort(t), freePort(t)

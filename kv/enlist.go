@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"tinykv/kv/datadir"
@@ -29,6 +30,7 @@ type enlistment struct {
 	scheduler             *client.Client
 	dir                   *datadir.Dir
 	peers                 peers
+	joins                 bool
 	storeAddr, statusAddr string
 	log                   *slog.Logger
 
@@ -36,19 +38,14 @@ type enlistment struct {
 	announced bool // the scheduler knows of the store's present addresses
 }
 
-// join makes sure that the store knows its cluster and that the scheduler is of the same one. A store that is new waits for
-// the scheduler for as long as ctx allows; one that was here before does not. Errors are of one line that says what to do.
+// join makes sure that the store knows its cluster, that the scheduler is of the same one, and that the cluster was begun
+// with the list of stores that this one was given. A store that has not begun waits for the scheduler for as long as ctx
+// allows; one that has does not. Errors are of one line that says what to do.
 func (e *enlistment) join(ctx context.Context) error {
-	if id := e.dir.Identity(); id.Joined() {
-		e.ids = id.IDs
-		short, cancel := context.WithTimeout(ctx, greetingPatience)
-		defer cancel()
-		members, err := e.scheduler.Members(short)
-		if err != nil {
-			e.log.Warn("the scheduler does not answer, the store serves all the same", "err", err)
-			return nil
-		}
-		return e.sameCluster(members.ClusterID)
+	id := e.dir.Identity()
+	e.ids = id.IDs
+	if id.Begun {
+		return e.rejoin(ctx)
 	}
 	clusterID, err := e.awaitScheduler(ctx)
 	if err != nil {
@@ -56,16 +53,69 @@ func (e *enlistment) join(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, joinLimit)
 	defer cancel()
-	if err := e.mayJoin(ctx, clusterID); err != nil {
+	if id.Joined() { // and was cut short before it began
+		err = e.sameCluster(clusterID)
+	} else {
+		err = e.mayJoin(ctx, clusterID)
+	}
+	if err != nil {
 		return err
+	}
+	if e.joins {
+		return e.joinLater(ctx, clusterID)
 	}
 	if err := e.sameBeginning(ctx); err != nil {
 		return err
 	}
-	first := e.peers.firstRegion()
-	peer, _ := first.PeerOn(e.dir.Identity().StoreID) // peers.check has seen it
-	e.ids = datadir.IDs{ClusterID: clusterID, StoreID: peer.StoreID, RegionID: first.ID, PeerID: peer.ID}
-	return e.dir.Join(e.ids)
+	first, mine := e.beginning()
+	e.ids = datadir.IDs{ClusterID: clusterID, StoreID: mine.StoreID, RegionID: first.ID, PeerID: mine.ID}
+	if err := e.dir.Join(e.ids); err != nil {
+		return err
+	}
+	return e.agree(ctx)
+}
+
+// beginning is the first region by the list of this store, and this store's peer of it.
+func (e *enlistment) beginning() (first region.Region, mine region.Peer) {
+	first = e.peers.firstRegion()
+	mine, _ = first.PeerOn(e.dir.Identity().StoreID) // peers.check has seen it
+	return first, mine
+}
+
+// rejoin is join for a store that has begun.
+func (e *enlistment) rejoin(ctx context.Context) error {
+	if err := e.joinsAsBefore(); err != nil {
+		return err
+	}
+	if !e.joins && !e.beganSo() {
+		return fmt.Errorf("the store has begun with another list than --peers %v: give it the stores that it was given first; "+
+			"only their addresses may be others", e.peers)
+	}
+	short, cancel := context.WithTimeout(ctx, greetingPatience)
+	defer cancel()
+	members, err := e.scheduler.Members(short)
+	if err != nil {
+		e.log.Warn("the scheduler does not answer, the store serves all the same", "err", err)
+		return nil
+	}
+	return e.sameCluster(members.ClusterID)
+}
+
+// beganSo tells whether the list is that with which the store began.
+func (e *enlistment) beganSo() bool {
+	first, mine := e.beginning()
+	return e.ids.RegionID == first.ID && e.ids.PeerID == mine.ID
+}
+
+// agree makes sure, before this store says anything to others, that all of the cluster begin with the same list: the list
+// of whichever comes first counts. Those that start at the same time can't see that by a look at what there is.
+func (e *enlistment) agree(ctx context.Context) error {
+	first, _ := e.beginning()
+	created, err := e.scheduler.Bootstrap(ctx, e.store(), first)
+	if err != nil || created {
+		return err
+	}
+	return e.sameBeginning(ctx)
 }
 
 func (e *enlistment) sameCluster(clusterID uint64) error {
@@ -110,7 +160,7 @@ func (e *enlistment) mayJoin(ctx context.Context, clusterID uint64) error {
 		return err
 	}
 	return fmt.Errorf("store %d is a member of cluster %d already (at %s), but this data directory is new: start it with the "+
-		"directory it had; a store that has lost its data can't come back under its id", id, clusterID, info.Store.Address)
+		"directory it had; if that is lost, it can't come back under its id: "+replaceAdvice, id, clusterID, info.Store.Address)
 }
 
 // sameBeginning refuses a cluster that was begun with another list of stores.
@@ -119,21 +169,23 @@ func (e *enlistment) sameBeginning(ctx context.Context) error {
 	if err != nil || !bootstrapped {
 		return err
 	}
-	first := e.peers.firstRegion()
+	first, mine := e.beginning()
 	info, found, err := e.scheduler.RegionByID(ctx, first.ID)
 	if err != nil {
 		return err
 	}
-	mine, _ := first.PeerOn(e.dir.Identity().StoreID)
-	if peer, ok := info.Region.PeerOn(mine.StoreID); found && ok && peer == mine &&
-		(info.Region.Epoch != first.Epoch || len(info.Region.Peers) == len(first.Peers)) {
+	if found && info.Region.Epoch == first.Epoch && slices.Equal(info.Region.Peers, first.Peers) {
 		return nil
+	}
+	if peer, ok := info.Region.PeerOn(mine.StoreID); found && ok && peer == mine && info.Region.Epoch != first.Epoch {
+		return nil // as far as can be known: others have come or gone since
 	}
 	return fmt.Errorf("the scheduler's cluster was not begun by --peers %v: give all its stores the same list, or an empty "+
 		"cluster a scheduler of its own", e.peers)
 }
 
-// announce tells the scheduler of the store, and of the first region if nobody has yet. From then on clients find both.
+// announce tells the scheduler of the store, and of the region with which the cluster begins if nobody has yet. From then on
+// clients find both.
 func (e *enlistment) announce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, joinLimit)
 	defer cancel()
@@ -144,8 +196,10 @@ func (e *enlistment) announce(ctx context.Context) error {
 	if err := e.sameCluster(members.ClusterID); err != nil {
 		return err
 	}
-	first := e.peers.firstRegion()
-	created, err := e.scheduler.Bootstrap(ctx, e.store(), first)
+	created := false
+	if e.ids.RegionID != 0 {
+		created, err = e.scheduler.Bootstrap(ctx, e.store(), e.peers.firstRegion())
+	}
 	if err == nil && !created {
 		err = e.scheduler.PutStore(ctx, e.store())
 	}

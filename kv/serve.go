@@ -44,7 +44,8 @@ type serveOptions struct {
 
 	// Of a store of a cluster of several. It has no scheduler of its own.
 	storeID    uint64
-	peers      peers // empty: a standalone store
+	peers      peers // empty: a standalone store, or one that joins
+	joins      bool  // a cluster that is there already
 	schedulers []string
 	tick       time.Duration // of raft; 0: 100 ms
 	reads      string        // readsLease or readsIndex; "": readsLease
@@ -59,7 +60,7 @@ const (
 )
 
 // isReplicated tells whether the store is one of several.
-func (o *serveOptions) isReplicated() bool { return len(o.peers) > 0 || o.storeID != 0 }
+func (o *serveOptions) isReplicated() bool { return len(o.peers) > 0 || o.storeID != 0 || o.joins }
 
 // running is a server that serves.
 type running struct {
@@ -163,14 +164,23 @@ func (o serveOptions) check() error {
 		return nil
 	}
 	switch {
-	case len(o.peers) == 0:
-		return fmt.Errorf("who are the other stores? Say --peers ID=HOST:PORT,..., with store %d among them", o.storeID)
+	case o.joins && len(o.peers) > 0:
+		return errors.New("--join is for a store that comes later: say either --peers, on stores with which the cluster begins, " +
+			"or --join")
+	case o.joins && o.storeID == 0:
+		return errors.New("which store is it that joins? Say --store-id ID, a number that no store of the cluster ever had")
+	case len(o.peers) == 0 && !o.joins:
+		return fmt.Errorf("who are the other stores? Say --peers ID=HOST:PORT,..., with store %d among them, or --join for a "+
+			"store that comes later", o.storeID)
 	case len(o.schedulers) == 0:
 		return errors.New("a store of a cluster needs its scheduler: say --scheduler HOST:PORT (go run ./scheduler starts one)")
 	case o.reads != "" && o.reads != readsLease && o.reads != readsIndex:
 		return fmt.Errorf("--reads %q: use one of %s, %s", o.reads, readsLease, readsIndex)
 	case o.tick < 0:
 		return fmt.Errorf("--tick %v: it should be a time such as 100ms", o.tick)
+	}
+	if o.joins {
+		return nil
 	}
 	return o.peers.check(o.storeID)
 }
@@ -243,7 +253,10 @@ func (r *running) listen(o serveOptions) (p ports, err error) {
 	}
 	r.storeAddr, r.statusAddr = advertised(p.store, o.advertiseHost), advertised(p.status, o.advertiseHost)
 	if o.isReplicated() {
-		r.storeAddr, r.schedulerAddr = o.peers[o.storeID], o.schedulers[0]
+		r.schedulerAddr = o.schedulers[0]
+		if !o.joins {
+			r.storeAddr = o.peers[o.storeID]
+		}
 	} else {
 		r.schedulerAddr = advertised(p.scheduler, o.advertiseHost)
 	}

@@ -78,6 +78,7 @@ All flags can stand in a file, in TOML and by their names: --config FILE. The co
     --addr 127.0.0.1:0 --scheduler-addr 127.0.0.1:0 --status-addr 127.0.0.1:0
   go run ./kv serve --data-dir /tmp/store1 --store-id 1 --scheduler 127.0.0.1:2379 --status-addr 127.0.0.1:20181 \
     --peers 1=127.0.0.1:20161,2=127.0.0.1:20162,3=127.0.0.1:20163
+  go run ./kv serve --data-dir /tmp/store4 --store-id 4 --join --scheduler 127.0.0.1:2379 --addr 127.0.0.1:20164
   go run ./kv serve --config store1.toml`,
 		Args: cobra.NoArgs,
 	}
@@ -96,7 +97,8 @@ All flags can stand in a file, in TOML and by their names: --config FILE. The co
 
 	flags.Uint64Var(&o.storeID, "store-id", 0, "which of the --peers this store is")
 	flags.Var(o.peers, "peers", "all stores with which the cluster begins, this one among them; the same list on each")
-	flags.StringSliceVar(&o.schedulers, "scheduler", nil, "addresses of the cluster's scheduler, with --peers")
+	flags.BoolVar(&o.joins, "join", false, "instead of --peers: the cluster is there already, and will give this store its peers")
+	flags.StringSliceVar(&o.schedulers, "scheduler", nil, "addresses of the cluster's scheduler, with --peers or --join")
 	flags.StringVar(&o.reads, "reads", readsLease, "how it is made sure that no other store leads: "+readsLease+
 		" (by the clock), "+readsIndex+" (by asking the others)")
 	flags.DurationVar(&o.tick, "tick", 100*time.Millisecond,
@@ -150,7 +152,7 @@ func (o *serveOptions) fit(cmd *cobra.Command) error {
 		return nil
 	}
 	for _, name := range []string{schedulerAddrFlag, advertiseFlag} {
-		if changed(name) {
+		if changed(name) && !(o.joins && name == advertiseFlag) {
 			return fmt.Errorf("--%s is for a standalone store; one of a cluster is found by its address in --peers, and its "+
 				"scheduler by --scheduler", name)
 		}

@@ -55,24 +55,18 @@ func (r *running) startReplicated(ctx context.Context, o serveOptions) error {
 	}
 	r.onClose(func(context.Context) error { return pd.Close() })
 	e := &enlistment{
-		scheduler: pd, dir: dir, peers: o.peers, storeAddr: r.storeAddr, statusAddr: r.statusAddr, log: o.log,
+		scheduler: pd, dir: dir, peers: o.peers, joins: o.joins, storeAddr: r.storeAddr, statusAddr: r.statusAddr, log: o.log,
 	}
 	if err := e.join(ctx); err != nil {
 		return err
 	}
 	r.clusterID = e.ids.ClusterID
-	fresh := !dir.Identity().Begun
-	if err := begin(dir, d, e); err != nil {
+	if err := begin(ctx, dir, d, e); err != nil {
 		return err
 	}
 	s, t, err := r.openReplicated(d, e, o)
 	if err != nil {
 		return err
-	}
-	if fresh { // the first store brings the cluster into being; later the reporter will do
-		if err := e.announce(ctx); err != nil {
-			return err
-		}
 	}
 	used := func() (uint64, error) { return usedSize(d.data) }
 	r.inBackground((&reporter{enlistment: e, store: s, used: used}).report)
@@ -90,6 +84,9 @@ func (r *running) startReplicated(ctx context.Context, o serveOptions) error {
 
 // openDisks opens the raft log and the data, each in an engine of its own. The data needs no log beside the raft log.
 func (r *running) openDisks(dir *datadir.Dir, o serveOptions) (d disks, err error) {
+	if err := keptByJoined(dir); err != nil {
+		return d, err
+	}
 	logEngine, err := r.openEngine(dir.Raft(), o, open.Options{Logger: o.log, ShortLived: true})
 	if err != nil {
 		return d, err
@@ -104,19 +101,28 @@ func (r *running) openDisks(dir *datadir.Dir, o serveOptions) (d disks, err erro
 	return d, err
 }
 
-// begin writes the first state of the store, once (see datadir, invariant 4).
-func begin(dir *datadir.Dir, d disks, e *enlistment) error {
+// begin writes the first state of the store, once (see datadir, invariant 4), and has the scheduler know of it before it
+// promises anything to anybody: so a store that loses its directory can't come back under its id, for the scheduler has it.
+func begin(ctx context.Context, dir *datadir.Dir, d disks, e *enlistment) error {
 	if dir.Identity().Begun {
-		return lostNothing(dir, d)
+		return lostNothing(dir, d, e)
 	}
-	if err := store.Bootstrap(d.log, d.data, e.peers.firstRegion(), e.ids.StoreID); err != nil {
+	if !e.joined() {
+		if err := store.Bootstrap(d.log, d.data, e.peers.firstRegion(), e.ids.StoreID); err != nil {
+			return err
+		}
+	}
+	if err := e.announce(ctx); err != nil {
 		return err
 	}
 	return dir.Begin()
 }
 
 // lostNothing refuses logs that are empty although the store has begun.
-func lostNothing(dir *datadir.Dir, d disks) error {
+func lostNothing(dir *datadir.Dir, d disks, e *enlistment) error {
+	if e.joined() {
+		return nil // it may never have been given a peer; keptByJoined has looked
+	}
 	logged, err := d.log.Regions()
 	if err != nil || len(logged) > 0 {
 		return err
@@ -130,8 +136,7 @@ func lostNothing(dir *datadir.Dir, d disks) error {
 	if err != nil || len(recorded) > 0 {
 		return err
 	}
-	return fmt.Errorf("the store has lost what it kept: %s and %s are empty; restore them, a store that has lost its data "+
-		"can't come back under its id", dir.Raft(), dir.Engine())
+	return fmt.Errorf("the store has lost what it kept: %s and %s are empty; %s", dir.Raft(), dir.Engine(), replaceAdvice)
 }
 
 // openReplicated runs the store and its transport.

@@ -45,6 +45,7 @@ func (r *running) replicatedStatus(
 		return facts
 	})
 	ordersOn(mux, s, t, o.faults)
+	(&memberOrders{store: s, scheduler: e.scheduler}).on(mux)
 	return mux
 }
 

@@ -11,6 +11,7 @@ import (
 	"tinykv/kv/replica"
 	"tinykv/kv/store"
 	"tinykv/proto/kvrpcpb"
+	"tinykv/raft"
 )
 
 // Snapshot returns a view of the region that contains every write acknowledged before the call: at once if a lease says
@@ -111,6 +112,18 @@ func (s *Store) Write(ctx context.Context, rc *kvrpcpb.Context, batch *engine.Ba
 func (s *Store) TransferLeader(ctx context.Context, regionID, to uint64) error {
 	c, id := newCaller(false), s.nextID.Add(1)
 	e := store.TransferLeader{ID: id, RequestContext: store.RequestContext{RegionID: regionID}, To: to}
+	if err := s.inbox.post(item{event: e, caller: c, kind: request}); err != nil {
+		return err
+	}
+	return s.await(ctx, c, store.Cancel{ID: id, RegionID: regionID}).err
+}
+
+// ChangePeer asks this store's peer of a region, which leads it, for a change of its members: that peer comes, or goes. Nil:
+// it is applied here. A peer that comes has nothing yet; it is sent a snapshot. Errors: those of package region,
+// raft.ErrConfChangePending (ask again later), raft.ErrBadConfChange, that of ctx.
+func (s *Store) ChangePeer(ctx context.Context, regionID uint64, kind raft.ConfChangeType, peer region.Peer) error {
+	c, id := newCaller(false), s.nextID.Add(1)
+	e := store.ChangePeer{ID: id, RequestContext: store.RequestContext{RegionID: regionID}, Type: kind, Peer: peer}
 	if err := s.inbox.post(item{event: e, caller: c, kind: request}); err != nil {
 		return err
 	}
