@@ -120,9 +120,9 @@ func (l *engineLog) stageAppend(r *regionLog, entries []raft.Entry) {
 	r.staged.Last = Position{Index: last.Index, Term: last.Term}
 }
 
-// stageCompact moves r.staged.Truncated up to upTo; the entries up to there are removed by and by (stageClean). A position
-// that is not after Truncated changes nothing (G3). One behind the last entry is a broken invariant of ours: a panic that
-// names the region and both indexes.
+// stageCompact moves r.staged.Truncated up to upTo; the entries up to there are not removed now, but by and by (leave,
+// stageClean). A position that is not after Truncated changes nothing (G3). One behind the last entry is a broken invariant
+// of ours: a panic that names the region and both indexes.
 func (l *engineLog) stageCompact(r *regionLog, upTo Position) {
 	if upTo.Index <= r.staged.Truncated.Index {
 		return
@@ -135,7 +135,9 @@ func (l *engineLog) stageCompact(r *regionLog, upTo Position) {
 	r.staged.Truncated = upTo
 }
 
-// leave notes that the entries up to last are to be removed by and by.
+// leave notes that the entries from the first one that is kept up to last are to be removed by and by. Those that were
+// noted before and are not removed yet lie right before them, and stay noted: r.dirtyFrom to r.dirtyTo is one range. It has
+// to be called before r.staged.Truncated moves.
 func (r *regionLog) leave(last uint64) {
 	if r.dirtyFrom > r.dirtyTo {
 		r.dirtyFrom = r.staged.Truncated.Index + 1
@@ -163,8 +165,9 @@ func (l *engineLog) stageRemove(r *regionLog) {
 	r.dirtyFrom, r.dirtyTo = 1, 0
 }
 
-// stageClean removes some of the entries that are not kept. That it forgets them before they are written is no loss: after
-// a failed write there is no other.
+// stageClean removes entries that are not kept any more (dirtyFrom to dirtyTo; nothing if from is beyond to), the oldest
+// first, and at most cleanEntries of them. It is called for every region that a batch touches: so what is left is removed
+// with later writes. That it forgets them before they are written is no loss: after a failed write there is no other.
 func (l *engineLog) stageClean(r *regionLog) {
 	if r.dirtyFrom > r.dirtyTo {
 		return
@@ -220,6 +223,8 @@ func (l *engineLog) settle(u *update) {
 	}
 }
 
+// settleCompact brings memory to where stageCompact has brought the disk: Truncated, and the cache, which forgets the
+// entries up to there that it holds (cacheTruncate). A position that is not after Truncated changes nothing.
 func (l *engineLog) settleCompact(r *regionLog, upTo Position) {
 	if upTo.Index <= r.state.Truncated.Index {
 		return

@@ -138,16 +138,17 @@ func (r *Replica) compactUpTo() uint64 {
 }
 
 // lagsTooFar tells whether a member that lacks so many entries of the end of the log must not hold up compaction: more
-// than MaxLagEntries, or more than MaxLagBytes if they are as large as the average entry after the target.
+// than MaxLagEntries, or more than MaxLagBytes if each is as large as the average entry after the target (bytes, by the
+// number of these entries, which may be 0).
 func (r *Replica) lagsTooFar(entries uint64) bool {
 	after := max(1, r.node.LastIndex()-r.compact.target)
 	return entries > r.cfg.Limits.MaxLagEntries ||
 		float64(r.compact.bytes)*float64(entries)/float64(after) > float64(r.cfg.Limits.MaxLagBytes)
 }
 
-// WantsDurable reports whether the log could be cut further if the data store were synced: more is allowed than is
-// durable. (All that is allowed is applied, because what allows it is an entry after it.) It also returns the applied
-// index, which will be durable after a sync that follows this turn's writes.
+// WantsDurable reports whether the log could be cut further if the data store were synced: more is allowed (target) than
+// is known to be durable, and than was cut. (All that is allowed is applied, because what allows it is an entry after it.)
+// It also returns the applied index, which will be durable after a sync that follows this turn's writes.
 func (r *Replica) WantsDurable() (applied uint64, wants bool) {
 	c := &r.compact
 	return r.applied.Index, c.target > max(c.durable, c.kept.Index)
@@ -159,9 +160,10 @@ func (r *Replica) DataDurable(applied uint64) {
 	r.compact.durable = max(r.compact.durable, applied)
 }
 
-// truncateLog cuts the log (Batch.Compact) as far as that is both allowed and durable, if that is further than it was
-// cut before; the position needs the term of that entry, too. The cut need not be synced: a log that is longer than it
-// had to be does no harm. An error is the log's.
+// truncateLog cuts the log (Batch.Compact in w.Log) as far as that is both allowed (target) and durable, if that is further
+// than it was cut before (kept), and notes it. The position has the term of the entry at that index (TermOf), which need not
+// be one that a CompactLog named. The cut need not be synced: a log that is longer than it had to be does no harm. An error
+// is the log's.
 func (r *Replica) truncateLog(w *Work) error {
 	c := &r.compact
 	upTo := min(c.target, c.durable)

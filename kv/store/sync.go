@@ -5,6 +5,10 @@ package store
 import "tinykv/kv/replica"
 
 // dataSync is the sync of the data store that is under way, at most one.
+//
+//	wanted ──► turn: SyncData{token} ──► covers, with how far each has applied ──► DataSynced{token}: that far is durable
+//	  ▲                                                                                 │
+//	  └──── who wants more by then, or came meanwhile, waits for the next one ◄─────────┘
 type dataSync struct {
 	token   uint64
 	running bool
@@ -18,7 +22,9 @@ type durable struct {
 	applied uint64
 }
 
-// noteWish notes that a member could cut its log if more of its data were durable.
+// noteWish puts a member on the list of those who wait for a sync (wanted), if it could cut its log further (WantsDurable).
+// Who waits already, or is covered by the sync that is under way (wantsDurable), is not put there once more: it is asked
+// again when that has ended.
 func (s *Store) noteWish(m *member) {
 	if _, wants := m.WantsDurable(); wants && !m.wantsDurable {
 		m.wantsDurable = true
@@ -26,8 +32,11 @@ func (s *Store) noteWish(m *member) {
 	}
 }
 
-// syncData asks for a sync if somebody waits for one and none is under way. It comes after the data writes of the
-// turn, so it covers all that is applied by now.
+// syncData asks for a sync of the data store, if somebody waits for one (wanted, or a grave that was not asked for yet)
+// and none is under way. One sync is for all who wait: nobody does afterwards. It has a token of its own, the next number,
+// and is counted (stats.DataSyncs). As an effect it comes after the data writes of the turn. So it covers what is applied by
+// now, of each member that waited (covers; WantsDurable tells how far that is), and every grave (asked). What is applied
+// while it is under way, it may cover or not: nobody knows.
 func (s *Store) syncData(list []Effect) []Effect {
 	q := &s.syncing
 	if q.running || len(q.wanted) == 0 && !s.gravesOpen() {
@@ -56,7 +65,9 @@ func (s *Store) gravesOpen() bool {
 	return false
 }
 
-// dataSynced takes the end of a sync.
+// dataSynced takes the end of a sync. What it covers is durable now: the members are told (DataDurable), do not want it any
+// more, and are touched, if they are members still: the next turn cuts their logs. Graves that were asked for are durable,
+// too. Then another sync may be asked for. A token that is not that of the sync under way tells nothing.
 func (s *Store) dataSynced(token uint64) {
 	q := &s.syncing
 	if !q.running || token != q.token {
