@@ -10,14 +10,29 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"tinykv/kv/datadir"
+	"tinykv/kv/engine"
+	"tinykv/kv/raftlog"
+	"tinykv/kv/replica"
+	"tinykv/kv/store"
 )
 
 // replaceAdvice is what to do about a store whose disk was lost or can't be trusted. It must not come back under its id, as
 // empty or as an old copy: it would have forgotten its votes, and entries that it promised to keep.
 const replaceAdvice = "its peers have all it had: remove it from them (POST /peers/remove?store=ID to the status address of the " +
 	"leader) and start a store with another id, an empty directory and --join; doc/serve.md has the steps"
+
+// advised says what to do about a store whose log or data is damaged, if the error does not say it yet.
+func advised(err error) error {
+	for _, damage := range []error{raftlog.ErrCorrupt, store.ErrCorrupt, replica.ErrCorrupt, engine.ErrCorrupt} {
+		if errors.Is(err, damage) && !strings.Contains(err.Error(), replaceAdvice) {
+			return fmt.Errorf("%w; %s", err, replaceAdvice)
+		}
+	}
+	return err
+}
 
 // joinLater gives its ids to a store that is none of those with which the cluster began. It has no region until it is given a
 // peer of one.

@@ -87,14 +87,14 @@ func (r *running) openDisks(dir *datadir.Dir, o serveOptions) (d disks, err erro
 	if err := keptByJoined(dir); err != nil {
 		return d, err
 	}
-	logEngine, err := r.openEngine(dir.Raft(), o, open.Options{Logger: o.log, ShortLived: true})
+	logEngine, err := r.openEngine(dir.Raft(), o, open.Options{Logger: o.log, ShortLived: true, Advice: replaceAdvice})
 	if err != nil {
 		return d, err
 	}
 	if d.log, err = raftlog.Open(logEngine, raftlog.Options{}); err != nil {
-		return d, fmt.Errorf("%s: %w", dir.Raft(), err)
+		return d, advised(fmt.Errorf("%s: %w", dir.Raft(), err))
 	}
-	if d.data, err = r.openEngine(dir.Engine(), o, open.Options{Logger: o.log, Unlogged: true}); err != nil {
+	if d.data, err = r.openEngine(dir.Engine(), o, open.Options{Logger: o.log, Unlogged: true, Advice: replaceAdvice}); err != nil {
 		return d, err
 	}
 	d.spools, err = snapshot.OpenDirectory(dir.Snapshots())
@@ -157,7 +157,7 @@ func (r *running) openReplicated(d disks, e *enlistment, o serveOptions) (*repli
 		},
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, advised(err)
 	}
 	r.metrics.transport.Store(t)
 	return s, t, nil

@@ -58,7 +58,7 @@ type Log interface {
 }
 
 // ErrCorrupt: what is on disk is not what was written. The text names the region and the entry. The store must not go on
-// with that log: remove its data directory, and have the cluster rebuild it from its peers as a new store.
+// with that log: its peers have what it had, and bring up another store under another id.
 var ErrCorrupt = errors.New("raftlog: corrupt")
 
 // MaxEntryBytes bounds the data of an entry: it is one value of the engine, with its type, term and checksum.

@@ -363,9 +363,12 @@ func TestDamageIsToldWithItsPlace(t *testing.T) {
 		if err := e.Write(&b, engine.Synced); err != nil {
 			t.Fatal(err)
 		}
-		_, err := l.Entries(5, 1, 4, 1<<20)
-		if !errors.Is(err, raftlog.ErrCorrupt) || !strings.Contains(err.Error(), "entry 2 of region 5") {
-			t.Errorf("%s: %v", what, err)
+		_, readErr := l.Entries(5, 1, 4, 1<<20)
+		_, openErr := raftlog.Open(e, raftlog.Options{})
+		for _, err := range []error{readErr, openErr} {
+			if !errors.Is(err, raftlog.ErrCorrupt) || !strings.Contains(err.Error(), "entry 2 of region 5") {
+				t.Errorf("%s: %v", what, err)
+			}
 		}
 	}
 }

@@ -34,7 +34,7 @@ type engineLog struct {
 var _ Log = (*engineLog)(nil)
 
 // Open opens the log that lies in e, which is the log's own from now on, and is closed with it. It reads the states of all
-// regions, the first and the last entry of each. What it finds it makes durable: some of it may have survived a crash of
+// regions, and every entry once. What it finds it makes durable: some of it may have survived a crash of
 // the process by luck, and raft takes all that a log holds for promised. Errors: ErrCorrupt, those of the engine.
 func Open(e engine.Engine, opts Options) (Log, error) {
 	if opts.CacheBytes == 0 {
@@ -95,7 +95,8 @@ func (l *engineLog) loadRegion(snap engine.Snapshot, key, value []byte) error {
 	return r.findEnds(snap)
 }
 
-// findEnds finds the first entry on disk and the last.
+// findEnds finds the first entry on disk and the last, and looks at all between them: what is damaged or missing must not
+// be found when it is to be applied or sent, but now, while the store can still refuse to start.
 func (r *regionLog) findEnds(snap engine.Snapshot) error {
 	s := &r.state
 	s.Last = s.Truncated
@@ -112,16 +113,15 @@ func (r *regionLog) findEnds(snap engine.Snapshot) error {
 	if first := indexOf(it.Key()); first <= s.Truncated.Index {
 		r.dirtyFrom, r.dirtyTo = first, s.Truncated.Index
 	}
-	if !it.Last() || indexOf(it.Key()) <= s.Truncated.Index {
-		return it.Err()
-	}
-	last, err := decodeEntry(it.Key(), it.Value())
-	if err != nil {
-		return err
-	}
-	s.Last = Position{Index: last.Index, Term: last.Term}
-	if !it.SeekGE(entryKey(r.id, s.Truncated.Index+1)) || indexOf(it.Key()) != s.Truncated.Index+1 {
-		return errors.Join(it.Err(), corruptEntry(r.id, s.Truncated.Index+1, "is missing"))
+	for ok := it.SeekGE(entryKey(r.id, s.Truncated.Index+1)); ok; ok = it.Next() {
+		e, err := decodeEntry(it.Key(), it.Value())
+		if err != nil {
+			return err
+		}
+		if e.Index != s.Last.Index+1 {
+			return corruptEntry(r.id, s.Last.Index+1, "is missing")
+		}
+		s.Last = Position{Index: e.Index, Term: e.Term}
 	}
 	return it.Err()
 }

@@ -122,6 +122,5 @@ func regionOf(key []byte) uint64 { return binary.BigEndian.Uint64(key[1:]) }
 func indexOf(key []byte) uint64  { return binary.BigEndian.Uint64(key[regionKeySize:]) }
 
 func corruptEntry(region, index uint64, what string) error {
-	return fmt.Errorf("%w: entry %d of region %d %s: remove the data directory of this store and let its peers rebuild it "+
-		"as a new store", ErrCorrupt, index, region, what)
+	return fmt.Errorf("%w: entry %d of region %d %s", ErrCorrupt, index, region, what)
 }

@@ -130,7 +130,7 @@ func (r *Replica) checkOpened(state *raftlog.State) error {
 		return nil
 	}
 	return fmt.Errorf("%w: region %d: its log holds the entries after %d up to %d, the data is applied up to %d: the %s "+
-		"directory is older than the other; remove both and let the store be rebuilt by its peers",
+		"directory is older than the other",
 		ErrCorrupt, r.id, state.Truncated.Index, state.Last.Index, r.appliedOrInstalling(), older)
 }
 

@@ -15,7 +15,7 @@ import (
 // Open makes a store of what is on disk. Nothing is written. What was acknowledged before is there: entries that are
 // in the log and not in the data store will be applied again, snapshots that were accepted and not installed will be
 // installed. Errors: ErrCorrupt, replica.ErrCorrupt, raftlog.ErrCorrupt, or those of the engine; their text says
-// which region, and what to do.
+// which region.
 func Open(cfg Config) (*Store, error) {
 	if cfg.TickInterval == 0 {
 		cfg.TickInterval = 100 * time.Millisecond
@@ -87,8 +87,8 @@ func (s *Store) openRegion(data engine.Snapshot, id uint64) error {
 	}
 	switch alive := recorded && !rec.Tombstone; {
 	case alive && !logged:
-		return fmt.Errorf("%w: region %d has data but no log: the log directory was lost or is not this store's; "+
-			"remove both directories and let the store be rebuilt by its peers", ErrCorrupt, id)
+		return fmt.Errorf("%w: region %d has data but no log: the log directory was lost or is not this store's",
+			ErrCorrupt, id)
 	case alive:
 		return s.openPeer(data, rec)
 	case state.Install != nil:
@@ -96,8 +96,8 @@ func (s *Store) openRegion(data engine.Snapshot, id uint64) error {
 	case recorded && logged && state.Last != (raftlog.Position{}):
 		s.graves = append(s.graves, grave{regionID: id})
 	case !recorded && state.Last != (raftlog.Position{}):
-		return fmt.Errorf("%w: region %d has a log but no data: the data directory was lost or is not this store's; "+
-			"remove both directories and let the store be rebuilt by its peers", ErrCorrupt, id)
+		return fmt.Errorf("%w: region %d has a log but no data: the data directory was lost or is not this store's",
+			ErrCorrupt, id)
 	}
 	return nil
 }

@@ -43,8 +43,7 @@ type Config struct {
 
 // Errors of a store.
 var (
-	// ErrCorrupt : what is on disk can't have been written by a correct store. The text says what, where, and what to
-	// do.
+	// ErrCorrupt : what is on disk can't have been written by a correct store. The text says what and where.
 	ErrCorrupt = errors.New("store: corrupt")
 	// ErrCancelled : the request was cancelled before anything was done.
 	ErrCancelled = replica.ErrCancelled

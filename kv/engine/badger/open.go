@@ -83,7 +83,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 		}
 		lock.Close()
 		if errors.Is(err, engine.ErrCorrupt) {
-			return nil, fmt.Errorf("open %s: %w; %s", dir, err, sums.Advice(dir))
+			return nil, fmt.Errorf("open %s: %w; %s", dir, err, sums.Advice(dir, opts.Advice))
 		}
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}

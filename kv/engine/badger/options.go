@@ -12,6 +12,9 @@ import (
 type Options struct {
 	Logger *slog.Logger // where messages go; nil: nowhere
 
+	// Advice ends the errors about a damaged store: what whoever reads them can do. Empty: that there may be a backup.
+	Advice string
+
 	// VerifyBytes bounds how much of the files Open reads to check them before it changes anything; 0 means 256
 	// MiB. Of what is beyond, only the sizes are checked, and values whenever they are read.
 	VerifyBytes int64

@@ -48,6 +48,9 @@ type Options struct {
 	// ShortLived says that what is written will soon be deleted again, oldest first, as in a raft log: see pebble.Options.
 	// Badger takes no notice.
 	ShortLived bool
+
+	// Advice ends the errors about a damaged store: what whoever reads them can do. Empty: that there may be a backup.
+	Advice string
 }
 
 // Open opens the engine called name in dir, which it makes if it is missing (its parent must exist). Errors, each
@@ -56,9 +59,11 @@ type Options struct {
 func Open(name, dir string, opts Options) (engine.Engine, error) {
 	switch name {
 	case "pebble":
-		return ptr(pebble.Open(dir, pebble.Options{Logger: opts.Logger, Unlogged: opts.Unlogged, ShortLived: opts.ShortLived}))
+		return ptr(pebble.Open(dir, pebble.Options{
+			Logger: opts.Logger, Unlogged: opts.Unlogged, ShortLived: opts.ShortLived, Advice: opts.Advice,
+		}))
 	case "badger":
-		e, err := ptr(badger.Open(dir, badger.Options{Logger: opts.Logger}))
+		e, err := ptr(badger.Open(dir, badger.Options{Logger: opts.Logger, Advice: opts.Advice}))
 		if err == nil && opts.Unlogged {
 			e = inparts.New(e)
 		}

@@ -52,7 +52,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 		if fresh {
 			removeNew(opts.FS, dir, before, missing)
 		}
-		return nil, openError(dir, err)
+		return nil, openError(dir, opts.Advice, err)
 	}
 	return e, nil
 }

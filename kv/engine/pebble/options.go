@@ -25,6 +25,9 @@ type Options struct {
 	// written a second time, if there is memory in which it can wait for its end.
 	ShortLived bool
 
+	// Advice ends the errors about a damaged store: what whoever reads them can do. Empty: that there may be a backup.
+	Advice string
+
 	// VerifyBytes bounds how much of the tables Open reads to check their checksums before it changes anything; 0
 	// means 256 MiB, which takes a fraction of a second. What is beyond is checked whenever it is read.
 	VerifyBytes int64

@@ -187,11 +187,11 @@ var (
 )
 
 // openError says in one line why dir can't be opened, and what to do if it is damaged.
-func openError(dir string, err error) error {
+func openError(dir, advice string, err error) error {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	switch {
 	case errors.Is(err, engine.ErrCorrupt):
-		return fmt.Errorf("open %s: %w; %s", dir, err, sums.Advice(dir))
+		return fmt.Errorf("open %s: %w; %s", dir, err, sums.Advice(dir, advice))
 	case !pebble.IsCorruptionError(err) && !damageWords.MatchString(text) || errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("open %s: %w", dir, err)
 	}
@@ -204,7 +204,7 @@ func openError(dir string, err error) error {
 	} else if strings.Contains(text, "key=value") {
 		text = dir + "/OPTIONS-*: " + text
 	}
-	return fmt.Errorf("open %s: %w: %s; %s", dir, engine.ErrCorrupt, text, sums.Advice(dir))
+	return fmt.Errorf("open %s: %w: %s; %s", dir, engine.ErrCorrupt, text, sums.Advice(dir, advice))
 }
 
 // vfsDir is a directory for package sums.

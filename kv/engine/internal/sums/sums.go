@@ -34,8 +34,11 @@ import (
 // Name is the file.
 const Name = "SUMS"
 
-// Advice is what every error about a damaged store ends in.
-func Advice(dir string) string {
+// Advice is what every error about a damaged store ends in: what its owner knows to do about it, or what helps any store.
+func Advice(dir, own string) string {
+	if own != "" {
+		return own
+	}
 	return fmt.Sprintf("restore %s from a backup, or start anew elsewhere", dir)
 }
 
