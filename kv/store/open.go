@@ -10,6 +10,7 @@ import (
 	"tinykv/kv/engine"
 	"tinykv/kv/raftlog"
 	"tinykv/kv/replica"
+	"tinykv/kv/snapshot"
 )
 
 // Open makes a store of what is on disk. Nothing is written. What was acknowledged before is there: entries that are
@@ -72,7 +73,8 @@ func (s *Store) openRegions() error {
 //	a peer's    none        corrupt: the log is lost
 //	a peer's    some        a peer
 //	tombstone   none        a peer that was removed
-//	tombstone   some        a peer that was removed, whose log is to be removed (or a new one with a snapshot, as above)
+//	tombstone   some        a peer that was removed, whose log is to be removed: what that says of a snapshot that is to be
+//	                        installed is over (or a later peer, with a snapshot, as above)
 func (s *Store) openRegion(data engine.Snapshot, id uint64) error {
 	state, logged, err := s.cfg.Log.State(id)
 	if err != nil {
@@ -85,13 +87,17 @@ func (s *Store) openRegion(data engine.Snapshot, id uint64) error {
 	if rec.Tombstone {
 		s.tombs[id] = rec.Peer.ID
 	}
+	toInstall, err := installs(&state, &rec)
+	if err != nil {
+		return fmt.Errorf("region %d: snapshot to be installed: %w", id, err)
+	}
 	switch alive := recorded && !rec.Tombstone; {
 	case alive && !logged:
 		return fmt.Errorf("%w: region %d has data but no log: the log directory was lost or is not this store's",
 			ErrCorrupt, id)
 	case alive:
 		return s.openPeer(data, rec)
-	case state.Install != nil:
+	case toInstall:
 		return s.opened(replica.OpenInstalling(&s.shared, id, state))
 	case recorded && logged && state.Last != (raftlog.Position{}):
 		s.graves = append(s.graves, grave{regionID: id})
@@ -100,6 +106,16 @@ func (s *Store) openRegion(data engine.Snapshot, id uint64) error {
 			ErrCorrupt, id)
 	}
 	return nil
+}
+
+// installs tells whether there is a snapshot to be installed: the log says so, and it is not for a peer that was removed
+// since. (That the note was cleared, and later the whole log removed, need not have been durable.)
+func installs(state *raftlog.State, rec *replica.Record) (bool, error) {
+	if state.Install == nil || !rec.Tombstone {
+		return state.Install != nil, nil
+	}
+	head, err := snapshot.DecodeHead(state.Install.Head)
+	return head.To.ID > rec.Peer.ID, err
 }
 
 func (s *Store) openPeer(data engine.Snapshot, rec replica.Record) error {

@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"tinykv/kv/engine"
+	"tinykv/kv/raftlog"
 	"tinykv/kv/region"
 	"tinykv/kv/replica"
+	"tinykv/kv/snapshot"
 	"tinykv/kv/store"
 	"tinykv/raft"
 )
@@ -139,6 +141,39 @@ func TestACrashWhileAPeerIsBuried(t *testing.T) {
 	}
 	if forgot == 0 || buried < 3 {
 		t.Errorf("%d crashes lost the removal, %d did not", forgot, buried)
+	}
+}
+
+// What a crash may leave of a peer that installed its first snapshot and was removed before its log was synced again: the
+// data knows that it was removed, and the log that it has a snapshot to install, whose spool is gone.
+func TestASnapshotOfARemovedPeerIsNotInstalledAgain(t *testing.T) {
+	for _, later := range []uint64{0, 1} {
+		w := newWorld(t, 3)
+		n := w.addNode(4)
+		reg := everything(1, 2, 3, 4)
+		removed := peerOn(4)
+		reg.Peers[3].ID += later
+		head := snapshot.Head{ClusterID: clusterID, RegionID: regionID, From: peerOn(1), To: reg.Peers[3], Region: reg,
+			Position: raftlog.Position{Index: 9, Term: 6}, Term: 6}
+		encoded, err := snapshot.EncodeHead(head)
+		w.must(err)
+		var b raftlog.Batch
+		b.Create(regionID, raftlog.Position{}, raft.HardState{})
+		b.Install(regionID, head.Position, raftlog.Install{Spool: "gone", Head: encoded})
+		w.must(n.log.Write(&b, engine.Synced))
+		var record engine.Batch
+		replica.PutRecord(&record, &replica.Record{Peer: removed, Region: reg, Tombstone: true})
+		w.must(n.data.Write(&record, engine.Synced))
+		n.holdInstalls = true
+		n.open()
+		n.step()
+		n.step()
+		n.step()
+		_, there, err := n.log.State(regionID)
+		w.must(err)
+		if peers := n.s.Stats().Peers; peers != int(later) || len(n.held) != int(later) || there != (later == 1) {
+			t.Errorf("for peer %d: %d peers, %d installs, log %v", reg.Peers[3].ID, peers, len(n.held), there)
+		}
 	}
 }
 
