@@ -209,6 +209,9 @@ func (p *process) install(e store.Install) {
 	if strings.HasPrefix(e.Spool, strayName) {
 		p.c.fail("snapshot", "store %d installs %s, which contradicts what it knows", p.id, e.Spool)
 	}
+	if at := e.Head.Position.Index; p.mirror.there && !p.mirror.installing && p.mirror.applied >= at {
+		p.c.fail("snapshot", "store %d installs a snapshot at %d, and has applied %d", p.id, at, p.mirror.applied)
+	}
 	p.mirror.installing, p.mirror.allowed = true, 0
 	j := &installJob{p: p, effect: e}
 	p.later(j.pause(), j)

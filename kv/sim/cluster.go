@@ -43,6 +43,7 @@ type Cluster struct {
 	ending   bool                      // clients begin no more calls
 	atCalm   Counts                    // what clients had got by then
 	nextPeer uint64
+	belated  *process // a leader that hears everything late, and is about to be cut off
 
 	recorder
 	atOnce int // steps and turns since time passed

@@ -24,7 +24,8 @@ const (
 	VerbJump                     // Store's clock jumps ahead by For
 	VerbCall                     // client Client begins call Value: What with Keys, at Store, with patience For
 	VerbCut                      // the link Store -> To loses everything
-	VerbMend                     // all links work again
+	VerbDelay                    // what goes from Store to To arrives later, by For
+	VerbMend                     // all links work again, at once
 	VerbWeather                  // of 1000 messages so many are lost, repeated and slow: Keys
 	VerbDisk                     // the disk What of Store ("log" or "data") becomes Where
 	VerbFlip                     // a bit of the disk What of Store flips
@@ -34,7 +35,7 @@ const (
 	VerbCalm                     // trouble is over: from here on there must be progress; the stores in Keys are gone
 )
 
-var verbNames = [...]string{"", "start", "crash", "stop", "pause", "jump", "call", "cut", "mend", "weather", "disk",
+var verbNames = [...]string{"", "start", "crash", "stop", "pause", "jump", "call", "cut", "delay", "mend", "weather", "disk",
 	"flip", "transfer", "change", "stray", "calm"}
 
 // Decision is one thing that was decided.
@@ -62,7 +63,7 @@ func (c *Cluster) do(d Decision) bool {
 	}
 	c.record(d)
 	switch d.Verb {
-	case VerbCut, VerbMend, VerbWeather:
+	case VerbCut, VerbDelay, VerbMend, VerbWeather:
 		c.network.change(&d)
 		c.note(nil, verbNames[d.Verb], d.Store, d.To)
 	case VerbCall:
@@ -80,7 +81,7 @@ func (c *Cluster) applies(d *Decision) bool {
 	switch d.Verb {
 	case VerbMend, VerbWeather, VerbCalm:
 		return true
-	case VerbCut, VerbTransfer, VerbChange:
+	case VerbCut, VerbDelay, VerbTransfer, VerbChange:
 		if c.process(d.To) == nil {
 			return false
 		}
@@ -91,7 +92,7 @@ func (c *Cluster) applies(d *Decision) bool {
 		return false
 	case d.Verb == VerbStart:
 		return p.core == nil && !p.lost
-	case d.Verb == VerbCut, d.Verb == VerbCall, d.Verb == VerbDisk, d.Verb == VerbFlip:
+	case d.Verb == VerbCut, d.Verb == VerbDelay, d.Verb == VerbCall, d.Verb == VerbDisk, d.Verb == VerbFlip:
 		return true
 	}
 	return p.core != nil

@@ -132,8 +132,8 @@ func (p *process) hesitation() time.Duration {
 	switch {
 	case chance%500 == 0:
 		return time.Duration(rest % uint64(15*tick))
-	case chance%8 == 0:
-		return time.Duration(rest % uint64(tick/10))
+	case chance%10 == 0:
+		return time.Duration(rest % uint64(tick/2))
 	}
 	return 0
 }

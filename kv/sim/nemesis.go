@@ -59,6 +59,8 @@ func (c *Cluster) nemesis() {
 	}
 	p := c.processes[c.rnd.IntN(len(c.processes))]
 	switch favoured := c.rnd.IntN(3) > 0; {
+	case c.belated != nil:
+		c.mute()
 	case !favoured:
 		c.anything(p)
 	case c.opts.Favour == FavourLeaders:
@@ -76,6 +78,9 @@ func (c *Cluster) nemesis() {
 		c.spoilDisk(p)
 	default:
 		c.anything(p)
+	}
+	if c.belated != nil {
+		pause = 8 * tick
 	}
 	c.at(c.now+least+c.upTo(pause), event{kind: evNemesis})
 }
@@ -193,9 +198,12 @@ func (c *Cluster) depose() {
 	if p == nil {
 		return
 	}
-	switch c.rnd.IntN(4) {
+	switch c.rnd.IntN(5) {
 	case 0:
 		c.crashAt(p, c.either("WriteLog", "Send", "WriteData", "Answer"))
+		return
+	case 4:
+		c.delay(p)
 		return
 	case 1:
 		c.do(Decision{Verb: VerbPause, Store: p.id, For: 10*tick + c.upTo(30*tick)})
@@ -210,6 +218,26 @@ func (c *Cluster) depose() {
 			c.cut(q, p)
 		}
 	}
+}
+
+// delay lets a leader hear everything late. Soon after, it is heard no more (mute): while the others elect another one, it
+// still gets answers to what it asked when it led.
+func (c *Cluster) delay(leader *process) {
+	c.saw("leader hears late")
+	c.belated = leader
+	late := 10*tick + c.upTo(40*tick)
+	for _, q := range c.processes {
+		if q != leader {
+			c.do(Decision{Verb: VerbDelay, Store: q.id, To: leader.id, For: late})
+		}
+	}
+}
+
+func (c *Cluster) mute() {
+	for _, q := range c.processes {
+		c.cut(c.belated, q)
+	}
+	c.belated = nil
 }
 
 // strainSnapshots has stores fall behind, and breaks what then helps them. It returns for how long that must last.
@@ -312,6 +340,9 @@ func (c *Cluster) changeMembers(p *process) {
 	leader := c.leader()
 	if leader == nil {
 		return
+	}
+	if q := c.installing(); q != nil && c.rnd.IntN(2) == 0 {
+		p = q
 	}
 	reg := leader.view.Region
 	peer, member := reg.PeerOn(p.id)

@@ -29,6 +29,7 @@ type network struct {
 
 type link struct {
 	cut  bool
+	late time.Duration // how much longer a message takes
 	sent uint64
 }
 
@@ -43,9 +44,11 @@ func (w *network) change(d *Decision) {
 	switch d.Verb {
 	case VerbCut:
 		w.link(d.Store, d.To).cut = true
+	case VerbDelay:
+		w.link(d.Store, d.To).late = d.For
 	case VerbMend:
 		for i := range w.links {
-			w.links[i].cut = false
+			w.links[i].cut, w.links[i].late = false, 0
 		}
 	case VerbWeather:
 		w.lose, w.repeat, w.slow = d.Keys[0], d.Keys[1], d.Keys[2]
@@ -78,10 +81,10 @@ func (w *network) transmit(p *process, m *replica.Message) {
 		w.unreachable(p, target, chance)
 		return
 	}
-	c.at(c.now+w.latency(chance), event{kind: evDeliver, process: target, message: m})
+	c.at(c.now+l.late+w.latency(chance), event{kind: evDeliver, process: target, message: m})
 	if chance /= 1000; int(chance%1000) < w.repeat {
 		c.saw("message repeated")
-		c.at(c.now+w.latency(chance*7+3), event{kind: evDeliver, process: target, message: m})
+		c.at(c.now+l.late+w.latency(chance*7+3), event{kind: evDeliver, process: target, message: m})
 	}
 }
 

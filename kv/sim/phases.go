@@ -155,6 +155,8 @@ func (p *process) whatIsLeft(leader *process) string {
 		return fmt.Sprintf("has compacted its log of %d entries", p.kept())
 	case member && p.mirror.truncated < p.mirror.allowed:
 		return fmt.Sprintf("has cut its log up to %d, as it may, and not to %d", p.mirror.allowed, p.mirror.truncated)
+	case member && p.logState().installing:
+		return "has forgotten in its log the snapshot that it installed"
 	case p.mirror.there && p.view.Gone:
 		return "has removed the data of the peer that it has no more"
 	}

@@ -106,9 +106,9 @@ func (p *process) read(a *attempt) {
 	if p.mayTrust(a) {
 		a.trusts = p.view
 		chance := p.c.draw(drawLook, a.id)
-		if delay := time.Duration(chance >> 8 % uint64(tick)); chance%8 == 0 {
+		if most := lookDelays[chance%uint64(len(lookDelays))]; most > 0 {
 			a.ours = true
-			p.c.at(p.c.now+delay, event{kind: evLook, process: p, life: p.life, attempt: a})
+			p.c.at(p.c.now+time.Duration(chance>>8%uint64(most)), event{kind: evLook, process: p, life: p.life, attempt: a})
 			return
 		}
 		p.look(a)
@@ -116,6 +116,9 @@ func (p *process) read(a *attempt) {
 	}
 	p.receive(store.Read{ID: a.id, RequestContext: p.c.context(a)})
 }
+
+// lookDelays are for how long, at most, a reader may stand still after it has looked at the lease and the clock.
+var lookDelays = [16]time.Duration{tick, tick, 40 * tick}
 
 // mayTrust tells whether a request may be served without the loop.
 func (p *process) mayTrust(a *attempt) bool {

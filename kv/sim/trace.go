@@ -9,6 +9,7 @@
 //	3.117 call 1 of 0 put 0,4 at 2 for 23.000
 //	14.200 crash 2 within WriteLog 1
 //	15.100 cut 1->2
+//	15.100 delay 2->1 for 30.0
 //	15.100 weather lose 10 repeat 20 slow 100
 //	16.000 disk 2 log full
 //	40.000 calm without 3
@@ -79,6 +80,8 @@ func (d *Decision) String() string {
 	switch d.Verb {
 	case VerbCut:
 		return fmt.Sprintf("%s %d->%d", s, d.Store, d.To)
+	case VerbDelay:
+		return fmt.Sprintf("%s %d->%d for %s", s, d.Store, d.To, formatTicks(d.For))
 	case VerbMend:
 		return s
 	case VerbWeather:
@@ -195,9 +198,10 @@ func (r *reader) decision(d *Decision) {
 	switch d.Verb {
 	case VerbMend:
 	case VerbCut:
-		from, to, ok := strings.Cut(r.word(), "->")
-		r.bad = r.bad || !ok
-		d.Store, d.To = r.parse(from), r.parse(to)
+		r.link(d)
+	case VerbDelay:
+		r.link(d)
+		d.For = r.duration()
 	case VerbWeather:
 		for _, name := range []string{"lose", "repeat", "slow"} {
 			r.expect(name)
@@ -221,6 +225,12 @@ func (r *reader) decision(d *Decision) {
 		d.Store = r.number()
 		r.aboutStore(d)
 	}
+}
+
+func (r *reader) link(d *Decision) {
+	from, to, ok := strings.Cut(r.word(), "->")
+	r.bad = r.bad || !ok
+	d.Store, d.To = r.parse(from), r.parse(to)
 }
 
 // aboutStore reads what follows the store.

@@ -81,6 +81,7 @@ func TestParseTrace(t *testing.T) {
 13.000 jump 1 for 0.50000001
 14.000 call 3 of 1 put 0,4 at 2 for 23.000
 14.000 cut 1->2
+14.000 delay 2->1 for 30.000
 14.000 mend
 14.000 weather lose 10 repeat 20 slow 100
 15.000 disk 2 log full
@@ -101,7 +102,7 @@ func TestParseTrace(t *testing.T) {
 		t.Errorf("read and written:\n%s", got)
 	}
 	again, err := sim.ParseTrace(trace.Format())
-	if err != nil || len(again.Decisions) != 18 {
+	if err != nil || len(again.Decisions) != 19 {
 		t.Fatalf("%v, %d decisions", err, len(again.Decisions))
 	}
 	again.Decisions[4].Told = trace.Decisions[4].Told
