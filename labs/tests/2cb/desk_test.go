@@ -69,6 +69,7 @@ const (
 // short makes logs short. The changes come after.
 func short(changes ...func(c *store.Config)) func(c *store.Config) {
 	return func(c *store.Config) {
+		c.Raft.ElectionTicks = 10
 		c.Limits.CompactEntries, c.Limits.MaxLagEntries = manyEntries, lagEntries
 		for _, change := range changes {
 			change(c)

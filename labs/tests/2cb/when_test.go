@@ -123,15 +123,17 @@ func TestNewLeaderKnowsHowLargeItsLogIs(t *testing.T) {
 
 func TestOneCompactionAtATime(t *testing.T) {
 	d, leader := begin(t, once)
-	d.Net = func(m *replica.Message) storedesk.Fate { // followers take everything, and never say so
+	d.Isolate(d.Store(3))
+	writes(d, leader, 0, 30)
+	mark := leader.State().Last.Index
+	d.Isolate()
+	d.Say("store 3 catches up; no follower acknowledges what is at or behind a CompactLog")
+	d.Net = func(m *replica.Message) storedesk.Fate {
 		if m.Raft.Type == raft.MsgAppResp && holdsCompaction(d, m.Raft.Index) {
 			return storedesk.Lose
 		}
 		return storedesk.Deliver
 	}
-	writes(d, leader, 0, 30)
-	mark := leader.State().Last.Index
-	d.Say("followers do not acknowledge what is at or behind a CompactLog")
 	d.Tick(30)
 	d.Check(len(compactions(d)) == 1, "one compaction is proposed, and the leader waits for it", "%d: %v", len(compactions(d)),
 		compactions(d))
@@ -209,17 +211,26 @@ func TestSmallGainsAreNotWorthAnEntry(t *testing.T) {
 
 // A proposal may be lost with the term in which it was made. Who leads again does not wait for it.
 func TestLostCompactionIsNotWaitedFor(t *testing.T) {
-	d, leader := begin(t, once)
-	next := d.Store(2)
+	d, leader := begin(t, once, func(c *store.Config) { c.Raft.MaxMessageBytes = 1 })
+	next, late := d.Store(2), d.Store(3)
+	d.Isolate(late)
 	writes(d, leader, 0, manyEntries+5)
-	d.Isolate(leader)
-	d.Say("store 1 goes on alone: what it appends will be lost")
+	border := leader.State().Last.Index
+	d.Isolate()
+	d.Say("store 3 catches up; what store 1 appends behind %d will be lost", border)
+	d.Net = func(m *replica.Message) storedesk.Fate {
+		if e := m.Raft.Entries; m.From.StoreID == 1 && len(e) > 0 && e[len(e)-1].Index > border {
+			return storedesk.Lose
+		}
+		return storedesk.Deliver
+	}
 	for i := range 60 {
 		leader.Writes(fmt.Sprint("lost", i), "x")
 	}
 	d.Run()
-	d.Tick(1, leader)
-	d.Check(len(compactions(d)) == 1, "store 1 proposes a compaction", "%v", compactions(d))
+	d.Tick(4)
+	lost := compactions(d)
+	d.Check(len(lost) == 1, "store 1 proposes a compaction: all have more than 10 entries", "%v", lost)
 	d.Overthrow(leader, next)
 	d.Heal()
 	d.Tick(3)
@@ -227,7 +238,10 @@ func TestLostCompactionIsNotWaitedFor(t *testing.T) {
 	d.Run()
 	d.Tick(2)
 	d.Check(leader.Leads(), "store 1 leads again", "%s", leader.Where())
-	writes(d, leader, manyEntries+5, manyEntries+slack+5)
+	for p := range lost {
+		writes(d, leader, manyEntries+5, manyEntries+slack+5)
+		d.Check(leader.State().Last.Index < p.Index, fmt.Sprintf("the log does not come to %d again", p.Index), "%s", place(leader))
+	}
 	d.Tick(3)
 	for _, s := range d.Stores {
 		isShort(d, s)
