@@ -22,8 +22,8 @@
 //	T1  Send, Cut, Heal and Stats never wait for a network or for a Handler.
 //	T2  Messages from one store to another are handed over in the order in which they were sent, each at most once, and by
 //	    one call of Receive at a time, also across a reconnect.
-//	T3  What waits for one store is bounded in messages and bytes, and so are snapshots in progress, in either direction.
-//	    A slow or dead store takes nothing from the others but its own share.
+//	T3  What waits for one store is bounded in messages and bytes, and so are snapshots in progress, in either direction,
+//	    and streams from others. A slow or dead store takes nothing from the others but its own share.
 //	T4  Nothing is handed over from a store of another cluster, of another version, or that looked for another store; and
 //	    nothing of a frame or chunk that can't be read: its stream is ended.
 //	T5  Each message handed to Send is counted once: as sent, as dropped for a reason, or as waiting.

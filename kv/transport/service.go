@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -29,8 +30,14 @@ func registerService(g grpc.ServiceRegistrar, t *Transport) {
 	storepb.RegisterStoreServer(g, &service{t: t})
 }
 
-// errMalformed is for what can't be read.
-var errMalformed = errors.New("malformed")
+var (
+	// errMalformed is for what can't be read.
+	errMalformed = errors.New("malformed")
+	// errSilent: a stream that did not say whose it is.
+	errSilent = errors.New("no hello came in time")
+	// errTooMany: there are as many streams as there may be.
+	errTooMany = errors.New("this store has too many streams from other stores: are these stores of its cluster?")
+)
 
 type (
 	raftStream     = grpc.ClientStreamingServer[storepb.Frame, storepb.RaftDone]
@@ -66,9 +73,9 @@ func (s *service) Snapshot(stream snapshotStream) error {
 func (t *Transport) serve(
 	ctx context.Context, work func(ctx context.Context, cancel context.CancelCauseFunc) error,
 ) error {
-	done, ok := t.begin()
-	if !ok {
-		return ErrClosed
+	done, err := t.begin()
+	if err != nil {
+		return err
 	}
 	ctx, cancel := t.bound(ctx)
 	result := make(chan error, 1)
@@ -89,12 +96,14 @@ func (t *Transport) serve(
 func (t *Transport) receiveFrames(
 	ctx context.Context, cancel context.CancelCauseFunc, stream raftStream,
 ) (messages uint64, err error) {
+	stop := t.awaitHello(cancel, t.options.HelloTimeout)
 	frame, err := stream.Recv()
+	stop()
 	if err == io.EOF || err == nil && frame.Hello == nil {
 		return 0, t.malformed("hello: missing in the first frame")
 	}
 	if err != nil {
-		return 0, err
+		return 0, t.unread(err)
 	}
 	s, err := t.welcome(ctx, cancel, toHello(frame.Hello))
 	if err != nil {
@@ -108,9 +117,18 @@ func (t *Transport) receiveFrames(
 		messages += uint64(len(frame.Messages))
 	}
 	if err == io.EOF {
-		err = nil
+		return messages, nil
 	}
-	return messages, err
+	return messages, t.unread(err)
+}
+
+// awaitHello ends a stream that has not said whose it is by then: until it does, it is nobody's, and there may be many. The
+// function that it returns ends the wait.
+func (t *Transport) awaitHello(cancel context.CancelCauseFunc, patience time.Duration) (stop func() bool) {
+	return time.AfterFunc(patience, func() {
+		t.count(func(s *Stats) { s.Refused.Silent++ })
+		cancel(errSilent)
+	}).Stop
 }
 
 func (t *Transport) receiveFrame(s *session, frame *storepb.Frame) error {
@@ -131,12 +149,14 @@ func (t *Transport) receiveFrame(s *session, frame *storepb.Frame) error {
 func (t *Transport) receiveChunks(
 	ctx context.Context, cancel context.CancelCauseFunc, stream snapshotStream,
 ) error {
+	stop := t.awaitHello(cancel, t.options.SnapshotStall) // it comes with the first chunk, which the sender may wait for
 	first, err := stream.Recv()
+	stop()
 	if err == io.EOF || err == nil && first.Hello == nil {
 		return t.malformed("hello: missing in the first chunk")
 	}
 	if err != nil {
-		return err
+		return t.unread(err)
 	}
 	h := toHello(first.Hello)
 	if err := t.checkHello(h); err != nil {
@@ -149,7 +169,7 @@ func (t *Transport) receiveChunks(
 			wire, err = stream.Recv()
 		}
 		if err != nil {
-			return nil, err
+			return nil, t.unread(err)
 		}
 		return t.readChunk(wire)
 	})
@@ -170,6 +190,14 @@ func (t *Transport) readChunk(wire *storepb.SnapshotChunk) (snapshot.Chunk, erro
 func (t *Transport) malformed(what string) error {
 	t.count(func(s *Stats) { s.Refused.Malformed++ })
 	return fmt.Errorf("%w: %s", errMalformed, what)
+}
+
+// unread is the error of a Recv. gRPC does not get as far as a frame if its bytes are none, or too many.
+func (t *Transport) unread(err error) error {
+	if s := status.Convert(err); s.Code() == codes.Internal || s.Code() == codes.ResourceExhausted {
+		return t.malformed(s.Message())
+	}
+	return err
 }
 
 // toAnswer is the answer to a snapshot; nil if the error is one of the call rather than of the snapshot.
@@ -197,6 +225,10 @@ func statusCode(err error) codes.Code {
 	switch {
 	case errors.Is(err, errMalformed):
 		return codes.InvalidArgument
+	case errors.Is(err, errSilent):
+		return codes.DeadlineExceeded
+	case errors.Is(err, errTooMany):
+		return codes.ResourceExhausted
 	case errors.Is(err, errOtherCluster), errors.Is(err, errOtherStore), errors.Is(err, errOtherVersion):
 		return codes.FailedPrecondition
 	case errors.Is(err, errSuperseded):

@@ -7,8 +7,10 @@ import (
 	"context"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -20,6 +22,7 @@ import (
 	"tinykv/kv/replica"
 	"tinykv/kv/snapshot"
 	"tinykv/proto/storepb"
+	"tinykv/raft"
 )
 
 // stranger is a client of a store that does what it likes.
@@ -252,3 +255,118 @@ func (rawCodec) Unmarshal(b []byte, v any) error {
 	return nil
 }
 func (rawCodec) Name() string { return "proto" }
+
+// A frame may say in a few bytes that it holds a great many messages, each of which would take a hundred times as much. It
+// is refused before that, and whoever sends it need not even have said hello.
+func TestFramesOfTooMuchAreRefusedBeforeTheyTakeMemory(t *testing.T) {
+	repeat := func(tag []byte, n int) []byte { return bytes.Repeat(tag, n) }
+	messages, entries := []byte{frameMessagesField<<3 | 2, 0}, []byte{messageEntriesField<<3 | 2, 0}
+	for name, c := range map[string]struct {
+		frame []byte
+		want  string
+	}{
+		"messages": {repeat(messages, 4<<20), "messages: more than"},
+		"entries": {protowire.AppendBytes([]byte{frameMessagesField<<3 | 2}, repeat(entries, 4<<20)),
+			"entries: more than"},
+		"entries of many messages": {repeat(protowire.AppendBytes([]byte{frameMessagesField<<3 | 2}, repeat(entries, 100)), 40<<10),
+			"entries: more than"},
+		"bytes":                 {protowire.AppendBytes([]byte{5<<3 | 2}, make([]byte, 65<<20)), "larger than max"},
+		"ends within a message": {append(repeat(messages, 1<<10), frameMessagesField<<3|2, 9), "unexpected EOF"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			two := w.start(2)
+			conn, _ := stranger(t, two.addr)
+			stream, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, storepb.Store_Raft_FullMethodName,
+				grpc.ForceCodec(rawCodec{}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if err := stream.SendMsg(c.frame); err != nil && err != io.EOF {
+				t.Fatal(err)
+			}
+			var answer []byte
+			err = stream.RecvMsg(&answer)
+			runtime.ReadMemStats(&after)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("answer %v, want %q", err, c.want)
+			}
+			if n := two.Stats().Refused.Malformed; n != 1 {
+				t.Errorf("counted %d times", n)
+			}
+			if got := after.TotalAlloc - before.TotalAlloc; got > 300<<20 {
+				t.Errorf("%d MiB were taken for a frame of %d MiB", got>>20, len(c.frame)>>20)
+			}
+		})
+	}
+}
+
+// The largest frames that a sender makes are no more than a receiver takes.
+func TestTheLargestFramesAreTaken(t *testing.T) {
+	small := make([]replica.Message, maxFrameMessages)
+	for i := range small {
+		small[i] = heartbeat(1, 2, 1)
+	}
+	long := heartbeat(1, 2, 1)
+	long.Raft.Type, long.Raft.Entries = raft.MsgApp, make([]raft.Entry, maxEntries)
+	for name, messages := range map[string][]replica.Message{"messages": small, "entries": {long, long}} {
+		encoded, err := proto.Marshal(toFrame(messages))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := checkWire(encoded); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestStreamsThatSayNothingAreEnded(t *testing.T) {
+	w := newWorld(t, nil)
+	o := w.options(2)
+	o.HelloTimeout, o.SnapshotStall = 20*time.Millisecond, 20*time.Millisecond
+	two := w.startWith(o)
+	_, client := stranger(t, two.addr)
+	frames, err := client.Raft(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	chunks, err := client.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"frames": frames.RecvMsg(new(storepb.RaftDone)), "chunks": chunks.RecvMsg(new(storepb.SnapshotDone)),
+	} {
+		if status.Code(err) != codes.DeadlineExceeded || !strings.Contains(err.Error(), "hello") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := two.Stats().Refused.Silent; n != 2 {
+		t.Errorf("counted %d times", n)
+	}
+}
+
+func TestStreamsAreBounded(t *testing.T) {
+	w := newWorld(t, nil)
+	one, two := w.start(1), w.start(2)
+	one.meet(t, two)
+	_, client := stranger(t, two.addr)
+	ctx, cancel := context.WithCancel(t.Context())
+	streams := make([]storepb.Store_RaftClient, maxVisitors+50)
+	for i := range streams {
+		var err error
+		if streams[i], err = client.Raft(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, "refusals", func() bool { return two.Stats().Refused.TooMany == 51 }) // one has a stream
+	one.sendOne(2, 5)
+	if got := numbers(two.waitForMessages(t, 1)); len(got) != 1 || got[0] != 5 {
+		t.Errorf("arrived %v", got)
+	}
+	cancel()
+	three := w.start(3)
+	three.meet(t, two) // there is room again
+}

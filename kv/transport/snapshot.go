@@ -103,8 +103,8 @@ func (x *transfer) count(to *Transfers, err error) {
 }
 
 // SendSnapshot sends all chunks of a source to a store on a connection of its own, and returns nil when the store has
-// taken the snapshot: it is durable there. It waits while Options.SnapshotSends others are being sent, and shares their
-// rate. Errors: ErrCut, ErrClosed, ErrSnapshotStalled, RefusedError with the store's reason, those of ctx, of the source,
+// taken the snapshot: it is durable there. It waits while as many others are being sent as may be (Options.SnapshotSends),
+// and shares their rate. Errors: ErrCut, ErrClosed, ErrSnapshotStalled, RefusedError with the store's reason, those of ctx, of the source,
 // and of the network; then the store keeps nothing. The source is the caller's to close.
 func (t *Transport) SendSnapshot(ctx context.Context, to uint64, source Source) error {
 	if err := t.sendSnapshot(ctx, to, source); err != nil {
@@ -114,16 +114,12 @@ func (t *Transport) SendSnapshot(ctx context.Context, to uint64, source Source) 
 }
 
 func (t *Transport) sendSnapshot(ctx context.Context, to uint64, source Source) error {
-	select {
-	case t.sending <- struct{}{}:
-		defer func() { <-t.sending }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.ctx.Done():
-		return ErrClosed
-	}
 	ctx, cancel := t.bound(ctx)
 	defer cancel(nil)
+	if err := t.sending.await(ctx, to); err != nil {
+		return err
+	}
+	defer t.sending.free(to)
 	x, err := t.beginTransfer(ctx, cancel, to)
 	if err != nil {
 		return err
@@ -182,13 +178,11 @@ func (t *Transport) sendChunk(x *transfer, out outgoingSnapshot, chunk snapshot.
 func (t *Transport) receiveSnapshot(
 	ctx context.Context, cancel context.CancelCauseFunc, from uint64, next func() (snapshot.Chunk, error),
 ) error {
-	select {
-	case t.taking <- struct{}{}:
-		defer func() { <-t.taking }()
-	default:
+	if !t.taking.take(from) {
 		t.count(func(s *Stats) { s.SnapshotsReceived.Busy++ })
 		return errBusy
 	}
+	defer t.taking.free(from)
 	x, err := t.beginTransfer(ctx, cancel, from)
 	if err != nil {
 		return err

@@ -263,9 +263,9 @@ func TestSnapshotBrokenOffFromOutside(t *testing.T) {
 
 func TestSnapshotsAtOnceAreBoundedOnBothSides(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
-		o := w.options(2)
-		o.SnapshotReceptions = 2
-		one, two := w.start(1), w.startWith(o)
+		eager, o := w.options(1), w.options(2)
+		eager.SnapshotSends, o.SnapshotReceptions = 8, 4
+		one, two, three := w.startWith(eager), w.startWith(o), w.start(3)
 		hold, begun := make(chan bool), make(chan bool, 10)
 		two.onSnapshot(func(ctx context.Context, from uint64, next func() (snapshot.Chunk, error)) error {
 			begun <- true
@@ -282,7 +282,13 @@ func TestSnapshotsAtOnceAreBoundedOnBothSides(t *testing.T) {
 		if !errors.As(err, &refused) || !refused.Busy || !strings.Contains(err.Error(), "send it again later") {
 			t.Errorf("the third at once: %v", err)
 		}
+		other := make(chan error, 1)
+		go func() { other <- three.SendSnapshot(t.Context(), 2, chunksOf("d")) }()
+		<-begun // one store does not take the room of the others
 		close(hold)
+		if err := <-other; err != nil {
+			t.Error(err)
+		}
 		for range 2 {
 			if err := <-results; err != nil {
 				t.Error(err)
@@ -291,7 +297,7 @@ func TestSnapshotsAtOnceAreBoundedOnBothSides(t *testing.T) {
 		if s := one.Stats().SnapshotsSent; s.Busy != 1 || s.Done != 2 || s.Failed != 0 {
 			t.Errorf("sent: %+v", s)
 		}
-		if s := two.Stats().SnapshotsReceived; s.Busy != 1 || s.Done != 2 || s.Failed != 0 {
+		if s := two.Stats().SnapshotsReceived; s.Busy != 1 || s.Done != 3 || s.Failed != 0 {
 			t.Errorf("received: %+v", s)
 		}
 	})
@@ -319,6 +325,37 @@ func TestSnapshotsToBeSentWaitForTheirTurn(t *testing.T) {
 		close(hold)
 		if err := <-first; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+func TestSnapshotsToASlowStoreHoldUpThoseToNobodyElse(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		o := w.options(1)
+		o.SnapshotSends = 2
+		one, two, three := w.startWith(o), w.start(2), w.start(3)
+		hold, begun := make(chan bool), make(chan bool, 10)
+		two.onSnapshot(func(ctx context.Context, from uint64, next func() (snapshot.Chunk, error)) error {
+			begun <- true
+			<-hold
+			return readAll(new(bytes.Buffer))(ctx, from, next)
+		})
+		three.onSnapshot(readAll(new(bytes.Buffer)))
+		slow := make(chan error, 2)
+		for range 2 {
+			go func() { slow <- one.SendSnapshot(t.Context(), 2, chunksOf("a")) }()
+		}
+		<-begun
+		for range 2 { // the second one shows that slots are given back
+			if err := one.SendSnapshot(within(t, patience), 3, chunksOf("b")); err != nil {
+				t.Error(err)
+			}
+		}
+		close(hold)
+		for range 2 {
+			if err := <-slow; err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }

@@ -41,6 +41,8 @@ type Refused struct {
 	Store      uint64 // meant for another store, or from none
 	Version    uint64 // of another version of the protocol
 	Malformed  uint64 // a frame or chunk that can't be read
+	Silent     uint64 // no hello came in time
+	TooMany    uint64 // streams beyond those that there can be
 	Superseded uint64 // streams whose store opened a new one
 }
 

@@ -63,16 +63,22 @@ type Options struct {
 	FirstPause     time.Duration // after the first failed attempt; default 20 ms
 	LongestPause   time.Duration // after many; default 1 s
 	ConnectTimeout time.Duration // of one attempt; default 3 s
+	HelloTimeout   time.Duration // within which a stream from another store must say whose it is; default 10 s
 	IdleTimeout    time.Duration // after which a stream without messages is closed; default 1 min
 
 	SnapshotBytesPerSecond int           // all that are sent together; default 100 MiB
-	SnapshotSends          int           // at once; default 4
-	SnapshotReceptions     int           // at once; default 4
+	SnapshotSends          int           // at once, no more than half of them to one store; default 4
+	SnapshotReceptions     int           // at once, no more than half of them from one store; default 4
 	SnapshotStall          time.Duration // most time between two chunks of one; default 30 s
 }
 
-// maxPeers bounds the stores that are sent to at once, so that mistaken store ids can't use up memory.
-const maxPeers = 1024
+const (
+	// maxPeers bounds the stores that are sent to at once, so that mistaken store ids can't use up memory.
+	maxPeers = 1024
+	// maxVisitors bounds the streams from other stores, whoever they say they are, and be it nobody: one of messages and one
+	// of snapshots for each of so many stores.
+	maxVisitors = 2 * maxPeers
+)
 
 // Transport sends messages and snapshots to other stores and receives theirs. Make it with New. All methods may be
 // called from any goroutine.
@@ -82,8 +88,8 @@ type Transport struct {
 	network  Network
 	log      *slog.Logger
 	limiter  *rate.Limiter
-	sending  chan struct{} // one element for each snapshot that is being sent
-	taking   chan struct{} // one for each that is being received
+	sending  *slots        // of snapshots that are being sent
+	taking   *slots        // of those that are being received
 	reporter chan struct{} // says that there are lost stores to report; capacity 1
 
 	ctx     context.Context // ends with Close
@@ -96,6 +102,7 @@ type Transport struct {
 	sessions  map[uint64]*session // the stream from each store
 	transfers map[*transfer]bool  // snapshots in either direction
 	cut       map[uint64]bool
+	visitors  int      // streams from other stores, and from those who have not said who they are
 	lost      []uint64 // stores to be reported to the handler as unreachable
 	stats     Stats
 }
@@ -109,8 +116,8 @@ func New(options Options, handler Handler) *Transport {
 		network:  options.Network,
 		log:      options.Log,
 		limiter:  rate.NewLimiter(rate.Limit(options.SnapshotBytesPerSecond), snapshotBurstBytes),
-		sending:  make(chan struct{}, options.SnapshotSends),
-		taking:   make(chan struct{}, options.SnapshotReceptions),
+		sending:  newSlots(options.SnapshotSends),
+		taking:   newSlots(options.SnapshotReceptions),
 		reporter: make(chan struct{}, 1),
 
 		peers:     map[uint64]*peer{},
@@ -137,6 +144,7 @@ func (o *Options) setDefaults() {
 	o.FirstPause = cmp.Or(o.FirstPause, 20*time.Millisecond)
 	o.LongestPause = cmp.Or(o.LongestPause, time.Second)
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 3*time.Second)
+	o.HelloTimeout = cmp.Or(o.HelloTimeout, 10*time.Second)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, time.Minute)
 	o.SnapshotBytesPerSecond = cmp.Or(o.SnapshotBytesPerSecond, 100<<20)
 	o.SnapshotSends = cmp.Or(o.SnapshotSends, 4)
@@ -144,7 +152,7 @@ func (o *Options) setDefaults() {
 	o.SnapshotStall = cmp.Or(o.SnapshotStall, 30*time.Second)
 }
 
-// Register lets other stores reach this one through g.
+// Register lets other stores reach this one through g, a server with ServerOptions.
 func (t *Transport) Register(g grpc.ServiceRegistrar) { registerService(g, t) }
 
 // Send hands messages to the queue of a store and returns at once. Messages to one store arrive in the order in which
@@ -287,15 +295,28 @@ func (t *Transport) Close() error {
 	return nil
 }
 
-// begin counts the caller as running until the function that it returns is called. False: the transport is closed.
-func (t *Transport) begin() (done func(), ok bool) {
+// begin counts a call of another store as running until the function that it returns is called. Errors: ErrClosed,
+// errTooMany.
+func (t *Transport) begin() (done func(), err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed {
-		return nil, false
+	switch {
+	case t.closed:
+		return nil, ErrClosed
+	case t.visitors >= maxVisitors:
+		t.stats.Refused.TooMany++
+		return nil, errTooMany
 	}
+	t.visitors++
 	t.running.Add(1)
-	return t.running.Done, true
+	return t.end, nil
+}
+
+func (t *Transport) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.visitors--
+	t.running.Done()
 }
 
 // bound returns a context that ends with ctx, with the transport, or by cancel. cancel must be called.

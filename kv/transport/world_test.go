@@ -101,7 +101,7 @@ func (w *world) startHandler(o Options, h Handler) *store {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		server := grpc.NewServer(grpc.MaxRecvMsgSize(64 << 20))
+		server := grpc.NewServer(append(ServerOptions(), grpc.MaxRecvMsgSize(64<<20))...)
 		s.Register(server)
 		var serving sync.WaitGroup
 		serving.Go(func() {
@@ -263,4 +263,11 @@ func numbers(messages []replica.Message) []uint64 {
 		n = append(n, messages[i].Raft.Context)
 	}
 	return n
+}
+
+// within bounds a step of a test.
+func within(t testing.TB, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
 }
