@@ -21,10 +21,21 @@ func (r Rule) Broken(t testing.TB, did, want, got string, notes ...string) {
 	t.Fatal(r.Message(did, want, got, notes...))
 }
 
+// Interrupted ends the test: something happened that no test of the rule can go on from, whether the rule itself is broken
+// or something that all of the stage depends on. what says it in one sentence, without a full stop.
+func (r Rule) Interrupted(t testing.TB, what, did, want, got string) {
+	t.Helper()
+	t.Fatal(message(fmt.Sprintf("%s, in a test of %s: %s.", what, r.ID, r.Says), did, want, got))
+}
+
 // Message is the text that Broken prints.
 func (r Rule) Message(did, want, got string, notes ...string) string {
+	return message(fmt.Sprintf("%s is broken: %s.", r.ID, r.Says), did, want, got, notes...)
+}
+
+func message(head, did, want, got string, notes ...string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s is broken: %s.\n", r.ID, r.Says)
+	b.WriteString(head + "\n")
 	part(&b, "done:", did)
 	part(&b, "expected:", want)
 	part(&b, "got:", got)

@@ -36,10 +36,10 @@ func (s *Store) begin(e store.Effect) {
 		j.step = func(j *Job) (bool, error) { return true, s.Data.Write(new(engine.Batch), engine.Synced) }
 		j.end = func(_ *Job, err error) { s.syncEnded(e, err) }
 	case store.Stream:
-		s.D.Say("store %d: begins to send a snapshot at %s to store %d", s.ID, showPosition(e.Head.Position), e.Head.To.StoreID)
+		s.D.Say("store %d: begins to send a snapshot at %s to store %d", s.ID, ShowPosition(e.Head.Position), e.Head.To.StoreID)
 		s.beginStream(j, &e)
 	case store.Install:
-		s.D.Say("store %d: begins to install the snapshot at %s from spool %s", s.ID, showPosition(e.Head.Position), e.Spool)
+		s.D.Say("store %d: begins to install the snapshot at %s from spool %s", s.ID, ShowPosition(e.Head.Position), e.Spool)
 		s.beginInstall(j, &e)
 	}
 	s.Jobs = append(s.Jobs, j)

@@ -80,8 +80,8 @@ func Open(t *testing.T, rule explain.Rule, options Options) *Desk {
 		d.Stores = append(d.Stores, s)
 		s.Start()
 	}
-	d.Done = []string{fmt.Sprintf("%d stores with %d regions start, whose logs begin behind %d/%d", len(d.Stores),
-		options.Regions, FirstIndex-1, FirstTerm)}
+	d.Done = []string{fmt.Sprintf("%s with %s; logs begin behind index %d, term %d: %d/%d", plural(len(d.Stores), "store"),
+		plural(options.Regions, "region"), FirstIndex-1, FirstTerm, FirstIndex-1, FirstTerm)}
 	return d
 }
 

@@ -4,6 +4,7 @@ package storedesk
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 
 	"tinykv/kv/engine"
@@ -57,9 +58,10 @@ func (s *Store) writeLog(e store.WriteLog) error {
 func (s *Store) halt(err error) {
 	s.D.T.Helper()
 	s.Halted, s.HaltErr = true, err
-	s.D.Say("store %d: halts, error %v", s.ID, err)
+	s.D.Say("store %d: halts: %s", s.ID, orStopped(err))
 	if err != nil && !s.MayFail {
-		s.D.Brokenf("a store that goes on", "store %d halts: %v", s.ID, err)
+		s.D.Rule.Interrupted(s.D.T, fmt.Sprintf("Store %d ended by itself", s.ID), s.D.Record(), "a store that goes on",
+			err.Error())
 	}
 }
 
@@ -94,6 +96,13 @@ func copyMessage(m *replica.Message) replica.Message {
 		c.Raft.Entries[i].Data = bytes.Clone(c.Raft.Entries[i].Data)
 	}
 	return c
+}
+
+func orStopped(err error) string {
+	if err == nil {
+		return "it was asked to stop"
+	}
+	return err.Error()
 }
 
 func orOK(err error) string {

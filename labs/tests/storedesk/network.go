@@ -176,7 +176,7 @@ func (d *Desk) campaign(id uint64, won func(s *Store) bool) *Store {
 		if won(s) {
 			s.chance.keep = KeepAll
 			d.Done = d.Done[:mark]
-			d.Say("store %d is elected, in term %d, and has applied up to %s", id, s.View().Term, showPosition(s.Applied()))
+			d.Say("store %d is elected, in term %d, and has applied up to %s", id, s.View().Term, ShowPosition(s.Applied()))
 			return s
 		}
 		d.Tick(1)

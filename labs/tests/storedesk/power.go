@@ -40,7 +40,7 @@ func (d *Desk) seize(old, by *Store, there func() bool) {
 		if there() {
 			d.Done = d.Done[:mark]
 			d.Say("no time passes for store %d; store %d is elected, in term %d, and has applied up to %s", old.ID, by.ID,
-				by.View().Term, showPosition(by.Applied()))
+				by.View().Term, ShowPosition(by.Applied()))
 			return
 		}
 		d.Tick(1, by)

@@ -97,6 +97,13 @@ func ShowHard(h raft.HardState) string {
 	return fmt.Sprintf("term %d, vote %d, commit %d", h.Term, h.Vote, h.Commit)
 }
 
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 // short shows a key or a value that is made of plain letters as it is.
 func short(p []byte) string {
 	for _, c := range p {
@@ -110,10 +117,11 @@ func short(p []byte) string {
 	return string(p)
 }
 
-func showPosition(p raftlog.Position) string { return fmt.Sprintf("%d/%d", p.Index, p.Term) }
+// ShowPosition shows a position as index/term.
+func ShowPosition(p raftlog.Position) string { return fmt.Sprintf("%d/%d", p.Index, p.Term) }
 
 func showState(s raftlog.State) string {
-	return fmt.Sprintf("%s, entries behind %s up to %s", ShowHard(s.Hard), showPosition(s.Truncated), showPosition(s.Last))
+	return fmt.Sprintf("%s, entries behind %s up to %s", ShowHard(s.Hard), ShowPosition(s.Truncated), ShowPosition(s.Last))
 }
 
 // showChanges shows the regions whose logs are not what they were.
@@ -131,8 +139,11 @@ func showChanges(before, after map[uint64]raftlog.State) string {
 }
 
 func showView(v *replica.View) string {
-	text := fmt.Sprintf("region %d: term %d, leader on store %d, applied %s", v.Region.ID, v.Term, v.Leader.StoreID,
-		showPosition(v.Applied))
+	leader := "no leader known"
+	if v.Leader.StoreID > 0 {
+		leader = fmt.Sprintf("leader on store %d", v.Leader.StoreID)
+	}
+	text := fmt.Sprintf("region %d: term %d, %s, applied %s", v.Region.ID, v.Term, leader, ShowPosition(v.Applied))
 	if v.LeaseUntil > 0 {
 		text += fmt.Sprintf(", lease until %v", v.LeaseUntil)
 	}
@@ -149,7 +160,7 @@ func (s *Store) describeDisks() string {
 	var parts []string
 	states := s.states()
 	for _, id := range slices.Sorted(maps.Keys(states)) {
-		parts = append(parts, fmt.Sprintf("region %d: %s, applied %s", id, showState(states[id]), showPosition(s.Applied(id))))
+		parts = append(parts, fmt.Sprintf("region %d: %s, applied %s", id, showState(states[id]), ShowPosition(s.Applied(id))))
 	}
 	if len(parts) == 0 {
 		return "nothing on its disks"
