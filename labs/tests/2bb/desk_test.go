@@ -74,9 +74,17 @@ func refused[E error](d *desk, r *request, why string) E {
 	d.T.Helper()
 	e, ok := storedesk.ErrorAs[E](r)
 	if !ok {
-		d.Brokenf(fmt.Sprintf("%T, because %s", e, why), "%s (%T)", r, r.Err())
+		d.Brokenf(fmt.Sprintf("%T, because %s", e, why), "%s", typed(r))
 	}
 	return e
+}
+
+// typed shows what became of a request, with the type of its error: texts of different errors may look alike.
+func typed(r *request) string {
+	if r.Err() == nil {
+		return r.String()
+	}
+	return fmt.Sprintf("%s (%T)", r, r.Err())
 }
 
 // batch makes a batch of operations.
@@ -199,7 +207,8 @@ func wholeBatches(d *desk) func(s *server, e store.Effect) {
 				positions++
 			}
 		}
-		d.Check(positions > 0, "each batch for the data store has an applied position in it", "store %d is to write %s", s.ID,
+		d.Check(positions > 0, "each batch for the data store has an applied position in it",
+			"store %d is to write one of %d operations and %d bytes without: %s", s.ID, w.Batch.Len(), w.Batch.Size(),
 			storedesk.ShowBatch(w.Batch))
 		d.Check(w.Batch.Size() <= engine.MaxBatchSize, "no batch is larger than an engine takes",
 			"store %d is to write %d bytes", s.ID,

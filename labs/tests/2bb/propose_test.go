@@ -61,14 +61,14 @@ func TestWrongPicturesAreRefused(t *testing.T) {
 		{"this epoch", epoch(1, 1), nil, ""},
 		{"nothing but the region", func(w *store.Write) { w.RequestContext = store.RequestContext{RegionID: 1} }, nil, ""},
 	} {
+		d.Say("a request says %s:", c.name)
 		r := leader.WritesBatch(storedesk.Put("a", "1"), c.change)
-		d.Say("the request says: %s", c.name)
 		d.Run()
 		if c.right == nil {
 			d.Acked(r)
 			before++
 		} else if !c.right(r.Err()) {
-			d.Brokenf(c.want, "%s (%T)", r, r.Err())
+			d.Brokenf(c.want+": the request says "+c.name, "%s", typed(r))
 		}
 		unchanged(d, leader, before)
 	}
@@ -234,7 +234,7 @@ func TestBatchMustFit(t *testing.T) {
 		case c.want == nil:
 			d.Acked(r)
 		case !c.want(r.Err()):
-			d.Brokenf("it is refused for "+c.name, "%s (%T)", r, r.Err())
+			d.Brokenf("it is refused for "+c.name, "%s", typed(r))
 		default:
 			after := leader.State(2).Last.Index
 			d.Check(after == before && leader.Get("bb") != c.name, "nothing of it happens",
@@ -388,14 +388,19 @@ func TestProposalsWhileLeadershipMovesAreBusy(t *testing.T) {
 	}
 }
 
-// A change of the members is a proposal, too: it is answered when it is applied.
+// A change of the members is a proposal, too: it is answered when it is applied. Another one meanwhile is refused by raft as it
+// is: nobody waits for it, so nobody is answered a second time.
 func TestChangeOfMembersWaitsForItsEntry(t *testing.T) {
-	d := open(t, waits, options{Spares: 1})
+	d := open(t, waits, options{Spares: 2})
 	leader := d.Elect(1)
 	d.Net = loseAll
 	r := leader.Changes(raft.ConfChangeAddNode, d.Store(4))
 	d.Run()
 	d.Waits(r, "it is not committed")
+	another := leader.Changes(raft.ConfChangeAddNode, d.Store(5))
+	d.Run()
+	d.Check(errors.Is(another.Err(), raft.ErrConfChangePending), another.What+" is answered: raft.ErrConfChangePending", "%s",
+		typed(another))
 	d.Heal()
 	d.Tick(2)
 	d.Acked(r)
@@ -404,4 +409,9 @@ func TestChangeOfMembersWaitsForItsEntry(t *testing.T) {
 	w := leader.WritesBatch(storedesk.Put("a", "1"), func(w *store.Write) { w.Epoch = first })
 	d.Run()
 	refused[*region.EpochNotMatchError](d, w, "the members have changed")
+	leader.Puts("a", "1")
+	d.Isolate(leader)
+	d.Elect(2)
+	d.Heal()
+	d.Tick(3) // an entry of a later term is applied by store 1: whoever waits still is answered now
 }
