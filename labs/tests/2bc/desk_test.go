@@ -135,6 +135,17 @@ func leased(s *node, regionID ...uint64) bool {
 	return s.Core != nil && v.LeaseUntil > s.Clock()
 }
 
+// hasLease ends the test unless readers may trust a lease of a store now: what a test says of leases that end is about those
+// that there were.
+func hasLease(d *desk, s *node) {
+	d.T.Helper()
+	rule := d.Rule
+	d.Rule = cheap
+	d.Check(leased(s), fmt.Sprintf("a lease of store %d, which a quorum follows", s.ID), "%s; it is %v",
+		showLease(s.View().LeaseUntil), s.Clock())
+	d.Rule = rule
+}
+
 // showLease is the end of a lease on the store's clock.
 func showLease(until time.Duration) string {
 	if until == 0 {

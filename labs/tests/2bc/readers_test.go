@@ -4,6 +4,7 @@ package stage2bc_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -74,9 +75,6 @@ func TestExpiredLeaseIsNotTrusted(t *testing.T) {
 
 // Who has a wrong picture is told so by the loop: a lease changes nothing about that.
 func TestLeaseIsForRequestsThatFit(t *testing.T) {
-	is := func(target any) func(err error) bool {
-		return func(err error) bool { return errors.As(err, target) }
-	}
 	var (
 		cluster *store.ClusterError
 		other   *region.StoreNotMatchError
@@ -91,17 +89,17 @@ func TestLeaseIsForRequestsThatFit(t *testing.T) {
 		for _, c := range []struct {
 			what   string
 			change func(rc *kvrpcpb.Context)
-			refuse func(err error) bool
+			refuse any // the error of which the refusal is to be; nil: it is served
 		}{
-			{"of another cluster", func(rc *kvrpcpb.Context) { rc.ClusterId++ }, is(&cluster)},
-			{"of another store", func(rc *kvrpcpb.Context) { rc.Peer.StoreId++ }, is(&other)},
-			{"of another peer", func(rc *kvrpcpb.Context) { rc.Peer.Id++ }, is(&peer)},
-			{"at a later version", func(rc *kvrpcpb.Context) { rc.RegionEpoch.Version++ }, is(&epoch)},
-			{"at an earlier version", func(rc *kvrpcpb.Context) { rc.RegionEpoch.Version-- }, is(&epoch)},
-			{"of other members", func(rc *kvrpcpb.Context) { rc.RegionEpoch.ConfVer++ }, is(&epoch)},
-			{"in a later term", func(rc *kvrpcpb.Context) { rc.Term = s.view().Term + 1 }, is(&stale)},
-			{"in an earlier term", func(rc *kvrpcpb.Context) { rc.Term = s.view().Term - 1 }, is(&stale)},
-			{"of a region that is not here", func(rc *kvrpcpb.Context) { rc.RegionId = 9 }, is(&missing)},
+			{"of another cluster", func(rc *kvrpcpb.Context) { rc.ClusterId++ }, &cluster},
+			{"of another store", func(rc *kvrpcpb.Context) { rc.Peer.StoreId++ }, &other},
+			{"of another peer", func(rc *kvrpcpb.Context) { rc.Peer.Id++ }, &peer},
+			{"at a later version", func(rc *kvrpcpb.Context) { rc.RegionEpoch.Version++ }, &epoch},
+			{"at an earlier version", func(rc *kvrpcpb.Context) { rc.RegionEpoch.Version-- }, &epoch},
+			{"of other members", func(rc *kvrpcpb.Context) { rc.RegionEpoch.ConfVer++ }, &epoch},
+			{"in a later term", func(rc *kvrpcpb.Context) { rc.Term = s.view().Term + 1 }, &stale},
+			{"in an earlier term", func(rc *kvrpcpb.Context) { rc.Term = s.view().Term - 1 }, &stale},
+			{"of a region that is not here", func(rc *kvrpcpb.Context) { rc.RegionId = 9 }, &missing},
 			{"in this term", func(rc *kvrpcpb.Context) { rc.Term = s.view().Term }, nil},
 			{"without an epoch", func(rc *kvrpcpb.Context) { rc.RegionEpoch = nil }, nil},
 			{"without a peer", func(rc *kvrpcpb.Context) { rc.Peer = nil }, nil},
@@ -114,7 +112,9 @@ func TestLeaseIsForRequestsThatFit(t *testing.T) {
 			if c.refuse == nil {
 				s.check(l.get("a") == "1", "it is served, and sees a=1", "%s", l.get("a"))
 			} else {
-				s.check(l.err != nil && c.refuse(l.err), "it is refused by its name", "%v, a=%s", l.err, l.get("a"))
+				s.check(l.err != nil, fmt.Sprintf("%T", c.refuse)[1:]+": the request is not for what the view shows",
+					"it is served: a=%s", l.get("a"))
+				s.check(errors.As(l.err, c.refuse), fmt.Sprintf("%T", c.refuse)[1:], "%v (%T)", l.err, l.err)
 			}
 			l.close()
 		}
