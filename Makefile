@@ -8,10 +8,13 @@ LABS     = ./bin/labs
 
 # A go.work above this folder is not about us.
 export GOWORK = off
+
+# What decides without I/O has no goroutine, so nothing in it can race: make race leaves it out.
+PURE = ^tinykv/(kv/(command|raftlog|raw|region|replica|sim|store)|scheduler/(cluster|tso))(/|$$)
 export DIR FROM
 
 .DEFAULT_GOAL := help
-.PHONY: help play test check unit race crash chaos interop bench start soak replay mutants variants proof proto labs FORCE
+.PHONY: help play test check unit race crash chaos snapshot interop bench start soak replay mutants variants proof proto labs FORCE
 
 help: ## list the verbs
 	@grep -hE '^[a-z%]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{sub(/%/, "1a", $$1); printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,13 +37,16 @@ unit: ## the tests of this module alone, the proof of the course among them
 	$(GOTEST) ./...
 
 race: ## the tests of the packages that have goroutines, under the race detector
-	$(GOTEST) -race ./raft/... ./kv/... ./scheduler/...
+	$(GOTEST) -race $$($(GO) list ./kv/... ./scheduler/... | grep -vE '$(PURE)')
 
 crash: ## kill -9 a server hundreds of times while it is written to (KILLS=300)
 	$(GOTEST) -count=1 -timeout 60m -v -run '^TestKilled' ./kv -kills $(or $(KILLS),300)
 
 chaos: ## kill, stop and cut off stores of a real cluster, and judge what its clients saw (ROUNDS=200)
 	$(GOTEST) -count=1 -timeout 90m -v -run '^TestChaos' ./kv -rounds $(or $(ROUNDS),200)
+
+snapshot: ## bring up a new store beside clients that write, and judge the memory that its snapshot takes (MIB=256)
+	$(GOTEST) -count=1 -timeout 60m -v -run '^TestALargeSnapshot' ./kv -mib $(or $(MIB),256)
 
 interop: ## an unmodified TiKV client and go-ycsb against our server
 	cd kv/interop && $(GOTEST) -count=1 ./...
