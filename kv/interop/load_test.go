@@ -28,24 +28,28 @@ type counter struct {
 
 // load is writers, each with a key of its own, and readers of all keys, who share one client.
 type load struct {
-	t        *testing.T
 	client   *rawkv.Client
 	counters []*counter
 	stop     atomic.Bool
 	wait     sync.WaitGroup
 	unknown  atomic.Int64 // writes whose fate nobody knew
 	reads    atomic.Int64
+
+	mu    sync.Mutex // guards wrong
+	wrong []string   // what should not have been
 }
 
 const (
 	loadWriters = 8
 	loadReaders = 8
 	readPause   = time.Millisecond // or they would leave the writers no processor
+	// requestLimit bounds the client's own patience, which is 20 s for each of several things that may go wrong.
+	requestLimit = 2 * recovery
 )
 
 // startLoad works until the test ends or finish is called.
 func startLoad(t *testing.T, client *rawkv.Client) *load {
-	l := &load{t: t, client: client}
+	l := &load{client: client}
 	for i := range loadWriters {
 		l.counters = append(l.counters, &counter{key: fmt.Appendf(nil, "counter-%d", i)})
 	}
@@ -55,27 +59,54 @@ func startLoad(t *testing.T, client *rawkv.Client) *load {
 	for seed := range loadReaders {
 		l.wait.Go(func() { l.read(rand.New(rand.NewPCG(uint64(seed), 1))) })
 	}
-	t.Cleanup(l.finish)
+	t.Cleanup(func() { l.finish(t) })
 	return l
 }
 
-func (l *load) finish() {
+// finish ends the work, and looks at every key once more.
+func (l *load) finish(t *testing.T) {
+	t.Helper()
 	l.stop.Store(true)
 	l.wait.Wait()
+	for _, c := range l.counters {
+		l.check(c)
+	}
+	l.report(t)
+}
+
+// fail notes what should not have been. The work ends.
+func (l *load) fail(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stop.Store(true)
+	l.wrong = append(l.wrong, fmt.Sprintf(format, args...))
+}
+
+// report lets the test fail if anything was wrong since the last report.
+func (l *load) report(t *testing.T) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, text := range l.wrong {
+		t.Error(text)
+	}
+	l.wrong = nil
 }
 
 // write counts up. The client may not give up; all that it may say is that a store lost sight of a write.
 func (l *load) write(c *counter) {
 	for n := int64(1); !l.stop.Load(); n++ {
 		c.begun.Store(n)
-		switch err := l.client.Put(context.Background(), c.key, strconv.AppendInt(nil, n, 10)); {
+		ctx, cancel := context.WithTimeout(context.Background(), requestLimit)
+		err := l.client.Put(ctx, c.key, strconv.AppendInt(nil, n, 10))
+		cancel()
+		switch {
 		case err == nil:
 			c.acknowledged.Store(n)
 		case strings.Contains(err.Error(), undetermined):
 			l.unknown.Add(1)
 		default:
-			l.t.Errorf("put %d to %s: %v", n, c.key, err)
-			return
+			l.fail("put %d to %s: %v", n, c.key, err)
 		}
 	}
 }
@@ -91,11 +122,12 @@ func (l *load) read(random *rand.Rand) {
 // check reads a key: it must hold what was acknowledged before, or what a later write has put there.
 func (l *load) check(c *counter) {
 	least := c.acknowledged.Load()
-	value, err := l.client.Get(context.Background(), c.key)
+	ctx, cancel := context.WithTimeout(context.Background(), requestLimit)
+	value, err := l.client.Get(ctx, c.key)
+	cancel()
 	most := c.begun.Load()
 	if err != nil {
-		l.t.Errorf("get %s: %v", c.key, err)
-		l.stop.Store(true)
+		l.fail("get %s: %v", c.key, err)
 		return
 	}
 	n, err := strconv.ParseInt(string(value), 10, 64)
@@ -103,13 +135,13 @@ func (l *load) check(c *counter) {
 		n, err = 0, nil
 	}
 	if err != nil || n < least || n > most {
-		l.t.Errorf("%s is %q; %d was acknowledged before the read, and %d begun by its end", c.key, value, least, most)
+		l.fail("%s is %q; %d was acknowledged before the read, and %d begun by its end", c.key, value, least, most)
 	}
 }
 
 // awaitProgress waits until each writer was acknowledged some more writes, and returns how long that took.
-func (l *load) awaitProgress(limit time.Duration) time.Duration {
-	l.t.Helper()
+func (l *load) awaitProgress(t *testing.T, limit time.Duration) time.Duration {
+	t.Helper()
 	const more = 20
 	begun := time.Now()
 	wanted := map[*counter]int64{}
@@ -119,10 +151,11 @@ func (l *load) awaitProgress(limit time.Duration) time.Duration {
 	for c, n := range wanted {
 		for c.acknowledged.Load() < n {
 			if time.Since(begun) > limit {
-				l.t.Fatalf("%s: not %d more writes within %v", c.key, more, limit)
+				t.Fatalf("%s: not %d more writes within %v", c.key, more, limit)
 			}
-			if l.stop.Load() || l.t.Failed() {
-				l.t.FailNow()
+			if l.stop.Load() {
+				l.report(t)
+				t.FailNow()
 			}
 			time.Sleep(5 * time.Millisecond)
 		}

@@ -35,8 +35,14 @@ var troubles = []struct {
 	{"leadership_goes_round", func(t *testing.T, c *process.Cluster, l *load) {
 		for range 6 {
 			transfer(t, c)
-			t.Logf("the clients went on after %v", l.awaitProgress(recovery).Round(time.Millisecond))
+			t.Logf("the clients went on after %v", l.awaitProgress(t, recovery).Round(time.Millisecond))
 		}
+	}},
+	{"leadership_moves_while_the_scheduler_is_gone", func(t *testing.T, c *process.Cluster, l *load) {
+		c.KillScheduler()
+		transfer(t, c) // the stores' hints are all that the client has now
+		l.awaitProgress(t, recovery)
+		check(t, c.StartScheduler())
 	}},
 	{"a_follower_hangs", func(t *testing.T, c *process.Cluster, l *load) { halted(t, c, othersOf(c, leaderOf(t, c))[0]) }},
 	{"the_leader_hangs", func(t *testing.T, c *process.Cluster, l *load) { halted(t, c, leaderOf(t, c)) }},
@@ -47,23 +53,18 @@ func TestClientLivesThroughTheTroublesOfThreeStores(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			cluster := startCluster(t, engine)
 			l := startLoad(t, connect(t, cluster.Scheduler))
-			l.awaitProgress(recovery)
+			l.awaitProgress(t, recovery)
 			for _, trouble := range troubles {
 				t.Run(trouble.name, func(t *testing.T) {
-					l.t = t
 					trouble.make(t, cluster, l)
-					took := l.awaitProgress(recovery)
+					took := l.awaitProgress(t, recovery)
 					t.Logf("the clients went on %v after it was over", took.Round(time.Millisecond))
 				})
 				if t.Failed() {
 					return
 				}
 			}
-			l.t = t
-			l.finish()
-			for _, c := range l.counters {
-				l.check(c)
-			}
+			l.finish(t)
 			t.Logf("%d writes acknowledged, %d of unknown fate, %d reads", l.written(), l.unknown.Load(), l.reads.Load())
 		})
 	}
@@ -75,7 +76,7 @@ func killed(t *testing.T, c *process.Cluster, l *load, ids []uint64) {
 	for _, id := range ids {
 		c.Kill(id)
 	}
-	t.Logf("the clients went on after %v", l.awaitProgress(recovery).Round(time.Millisecond))
+	t.Logf("the clients went on after %v", l.awaitProgress(t, recovery).Round(time.Millisecond))
 	check(t, c.StartStores(ids...))
 }
 

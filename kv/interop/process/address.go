@@ -37,4 +37,9 @@ func takeAddress() (*address, error) {
 	return nil, fmt.Errorf("find a free port: %w", last)
 }
 
-func (a *address) release() { a.hold.Close() }
+// release gives it back; nil is none.
+func (a *address) release() {
+	if a != nil {
+		a.hold.Close()
+	}
+}

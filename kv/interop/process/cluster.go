@@ -29,6 +29,7 @@ type Cluster struct {
 	Scheduler string // address of the placement driver, host:port: what clients are given
 
 	ctx       context.Context // what was started ends with it
+	address   *address        // the scheduler's
 	programs  Programs
 	options   ClusterOptions
 	peers     string // as --peers has them
@@ -72,16 +73,26 @@ func (c *Cluster) start() error {
 		peers = append(peers, fmt.Sprintf("%d=%s", id, s.addr.at))
 	}
 	c.peers = strings.Join(peers, ",")
-	var says map[string]string
 	var err error
-	c.scheduler, says, err = launch(c.ctx, "the scheduler", c.programs.Scheduler,
-		"--data-dir", filepath.Join(c.options.Dir, "scheduler"), "--addr", anyPort)
-	if err != nil {
+	if c.address, err = takeAddress(); err != nil {
 		return err
 	}
-	c.Scheduler = says["scheduler"]
+	c.Scheduler = c.address.at
+	if err := c.StartScheduler(); err != nil {
+		return err
+	}
 	return c.StartStores(c.IDs()...)
 }
+
+// StartScheduler starts the scheduler, which does not run, and waits until it serves.
+func (c *Cluster) StartScheduler() (err error) {
+	c.scheduler, _, err = launch(c.ctx, "the scheduler", c.programs.Scheduler,
+		"--data-dir", filepath.Join(c.options.Dir, "scheduler"), "--addr", c.Scheduler)
+	return err
+}
+
+// KillScheduler ends the scheduler as a power cut would.
+func (c *Cluster) KillScheduler() { c.scheduler.Kill() }
 
 // IDs are the ids of all stores.
 func (c *Cluster) IDs() (ids []uint64) {
@@ -227,15 +238,13 @@ func (c *Cluster) Close() {
 		if s.running != nil {
 			c.Kill(s.id)
 		}
-		for _, a := range []*address{s.addr, s.status} {
-			if a != nil {
-				a.release()
-			}
-		}
+		s.addr.release()
+		s.status.release()
 	}
 	if c.scheduler != nil {
 		c.scheduler.Kill()
 	}
+	c.address.release()
 }
 
 // Usage tells what the stores have used: processor time in all, memory of the one that had most; only when none runs.
