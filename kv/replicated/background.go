@@ -81,6 +81,10 @@ func (s *Store) install(e store.Install) {
 	s.report(store.InstallEnded{RegionID: e.RegionID, Spool: e.Spool, Err: err})
 }
 
+// installFlushBytes is how much of an install may wait in the data store's memory. It has room for more, but that is for
+// small writes, which come more slowly.
+const installFlushBytes = 8 << 20
+
 // installAll writes what the spool holds into the data store, and makes it durable.
 func (s *Store) installAll(e store.Install) (err error) {
 	file, err := s.opts.Spools.Open(e.Spool)
@@ -94,13 +98,18 @@ func (s *Store) installAll(e store.Install) (err error) {
 	}
 	defer func() { err = errors.Join(err, old.Close()) }()
 	installer := snapshot.NewInstaller(file, e.Head, old, e.Records)
-	for s.background.ctx.Err() == nil {
+	for waiting := 0; s.background.ctx.Err() == nil; {
 		batch, err := installer.Next()
 		if errors.Is(err, io.EOF) {
 			return wrapInstall(e.Spool, s.opts.Data.Write(&engine.Batch{}, engine.Synced))
 		}
 		if err == nil {
+			waiting += batch.Size()
 			err = s.opts.Data.Write(batch, engine.Buffered)
+		}
+		if err == nil && waiting > installFlushBytes {
+			waiting = 0
+			err = s.opts.Data.Write(&engine.Batch{}, engine.Synced)
 		}
 		if err != nil {
 			return wrapInstall(e.Spool, err)

@@ -18,7 +18,7 @@ import (
 
 // BatchBytes is the size of the batches of an Installer. It bounds how long others wait behind one, and how much memory it
 // takes.
-const BatchBytes = 4 << 20
+const BatchBytes = 1 << 20
 
 // Installer turns a spool into the batches that install it. It belongs to one goroutine.
 type Installer struct {

@@ -99,7 +99,7 @@ func TestBatchesAreBounded(t *testing.T) {
 		b.must("writing a batch", e.Write(batch, engine.Buffered))
 	}
 	b.must("closing the old data", in.end())
-	b.check(batches >= 5 && batches < 30, "some batches: about one for each 4 MiB", "%d", batches)
+	b.check(batches >= 5 && batches < 30, "some batches: about one for each MiB", "%d", batches)
 	b.check(e.OpenIterators == 0, "nothing is open", "%d iterators", e.OpenIterators)
 	b.same("in the region", inside(b.pairsOf(e), span), fresh)
 }
