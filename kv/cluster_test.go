@@ -296,6 +296,13 @@ func TestArgumentsThatDoNotGoTogetherAreRefused(t *testing.T) {
 		{"--scheduler-addr is for a standalone store", []string{"--peers", list, "--store-id", "1", "--scheduler-addr", "a:1"}},
 		{"ID=HOST:PORT", []string{"--peers", "1=x", "--store-id", "1"}},
 		{"use one of lease, index", []string{"--peers", list, "--store-id", "1", "--scheduler", "a:1", "--reads", "luck"}},
+		{"should be HOST:PORT", []string{"--peers", list, "--store-id", "1", "--scheduler", "nonsense"}},
+		{"is no port", []string{"--peers", list, "--store-id", "1", "--scheduler", "a:b"}},
+		{"should be from 1ms to 10s", []string{"--peers", list, "--store-id", "1", "--scheduler", "a:1", "--tick", "1ns"}},
+		{"look for this one at 127.0.0.1:1", []string{"--peers", list, "--store-id", "1", "--scheduler", "a:1", "--addr", anyPort}},
+		{"at most", []string{"--join", "--store-id", "99999999999", "--scheduler", "a:1"}},
+		{"--sweep-interval", []string{"--sweep-interval", "-1m"}},
+		{"without a port", []string{"--advertise-host", "me:80"}},
 		{"cannot read the configuration", []string{"--config", "no/such/file.toml"}},
 	} {
 		dir := filepath.Join(t.TempDir(), "data")

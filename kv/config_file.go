@@ -52,12 +52,31 @@ func applyConfig(cmd *cobra.Command, path string) error {
 		if flag.Changed {
 			continue
 		}
-		text, err := settingText(settings[name])
+		err := fits(settings[name], flag.Value.Type())
+		text := ""
+		if err == nil {
+			text, err = settingText(settings[name])
+		}
 		if err == nil {
 			err = cmd.Flags().Set(name, text)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %s: %w", path, name, err)
+		}
+	}
+	return nil
+}
+
+// fits refuses a list or a table for a flag of a single value: in the form of a command line it would be one, of a kind.
+func fits(value any, kind string) error {
+	switch value.(type) {
+	case map[string]any:
+		if kind != (peers{}).Type() {
+			return errors.New("a table is of no use here")
+		}
+	case []any:
+		if kind != (peers{}).Type() && kind != "stringSlice" {
+			return errors.New("a list is of no use here")
 		}
 	}
 	return nil

@@ -78,8 +78,13 @@ var (
 		"Raft messages to and from other stores, by what became of them.", []string{"what"}, nil)
 	trafficBytesDesc = prometheus.NewDesc("tinykv_transport_bytes_total",
 		"Bytes of raft messages and snapshots to and from other stores.", []string{"what"}, nil)
-	streamsDesc = prometheus.NewDesc("tinykv_transport_streams_total", "Streams to other stores: opened, lost, refused.",
-		[]string{"what"}, nil)
+	streamsDesc = prometheus.NewDesc("tinykv_transport_streams_total",
+		"Streams to other stores that were opened, lost, or refused by them; and those of others that this store refused, "+
+			"by reason, or ended because the same store opened another (superseded).", []string{"what"}, nil)
+	transfersDesc = prometheus.NewDesc("tinykv_transport_snapshots_total",
+		"Snapshots to and from other stores, by direction and outcome: done, failed (broken off or refused), busy "+
+			"(too many were under way).", []string{"direction", "outcome"}, nil)
+	openDesc    = prometheus.NewDesc("tinykv_transport_open_streams", "Streams from other stores, now.", nil, nil)
 	waitingDesc = prometheus.NewDesc("tinykv_transport_waiting_messages", "Messages that wait to be sent.", nil, nil)
 )
 
@@ -88,6 +93,8 @@ func (transportMetrics) Describe(c chan<- *prometheus.Desc) {
 	c <- trafficDesc
 	c <- trafficBytesDesc
 	c <- streamsDesc
+	c <- transfersDesc
+	c <- openDesc
 	c <- waitingDesc
 }
 
@@ -115,8 +122,15 @@ func (m transportMetrics) Collect(c chan<- prometheus.Metric) {
 	counts(streamsDesc, map[string]uint64{
 		"opened": s.Connected, "lost": s.Lost, "refused_by_peers": s.RefusedByPeers,
 		"refused_cluster": s.Refused.Cluster, "refused_store": s.Refused.Store, "refused_version": s.Refused.Version,
-		"refused_malformed": s.Refused.Malformed,
+		"refused_malformed": s.Refused.Malformed, "refused_silent": s.Refused.Silent, "refused_too_many": s.Refused.TooMany,
+		"superseded": s.Refused.Superseded,
 	})
+	for direction, n := range map[string]transport.Transfers{"sent": s.SnapshotsSent, "received": s.SnapshotsReceived} {
+		for outcome, count := range map[string]uint64{"done": n.Done, "failed": n.Failed, "busy": n.Busy} {
+			c <- prometheus.MustNewConstMetric(transfersDesc, prometheus.CounterValue, float64(count), direction, outcome)
+		}
+	}
+	c <- prometheus.MustNewConstMetric(openDesc, prometheus.GaugeValue, float64(s.OpenStreams))
 	c <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(s.WaitingMessages))
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,11 +34,15 @@ func (p peers) Set(text string) error {
 	for part := range strings.SplitSeq(text, ",") {
 		name, addr, _ := strings.Cut(strings.TrimSpace(part), "=")
 		id, err := strconv.ParseUint(name, 10, 64)
-		switch host, port, bad := net.SplitHostPort(addr); {
-		case err != nil || id == 0 || bad != nil || host == "" || port == "":
+		if err != nil || id == 0 || addr == "" {
 			return fmt.Errorf("%q should be ID=HOST:PORT, as in 1=127.0.0.1:20161", part)
-		case port == "0":
-			return fmt.Errorf("%q: the other stores can't find port 0, choose one", part)
+		}
+		if err := checkDialled(addr); err != nil {
+			return fmt.Errorf("%q should be ID=HOST:PORT, as in 1=127.0.0.1:20161: %w", part, err)
+		}
+		switch {
+		case id > maxStoreID:
+			return fmt.Errorf("store %d: an id should be %d at most", id, maxStoreID)
 		case p[id] != "":
 			return fmt.Errorf("store %d is named twice", id)
 		}

@@ -29,6 +29,7 @@ import (
 	"tinykv/kv/engine/open"
 	"tinykv/kv/server"
 	"tinykv/kv/standalone"
+	"tinykv/kv/transport"
 	"tinykv/scheduler/client"
 	scheduler "tinykv/scheduler/server"
 )
@@ -151,38 +152,6 @@ func (r *running) startStandalone(ctx context.Context, o serveOptions) error {
 		r.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_SERVING)
 	}
 	return nil
-}
-
-func (o serveOptions) check() error {
-	if o.dir == "" {
-		return errors.New("where should the data be kept? Say --data-dir DIRECTORY")
-	}
-	if err := open.Check(o.engine); err != nil {
-		return fmt.Errorf("--engine %s: %w", o.engine, err)
-	}
-	if !o.isReplicated() {
-		return nil
-	}
-	switch {
-	case o.joins && len(o.peers) > 0:
-		return errors.New("--join is for a store that comes later: say either --peers, on stores with which the cluster begins, " +
-			"or --join")
-	case o.joins && o.storeID == 0:
-		return errors.New("which store is it that joins? Say --store-id ID, a number that no store of the cluster ever had")
-	case len(o.peers) == 0 && !o.joins:
-		return fmt.Errorf("who are the other stores? Say --peers ID=HOST:PORT,..., with store %d among them, or --join for a "+
-			"store that comes later", o.storeID)
-	case len(o.schedulers) == 0:
-		return errors.New("a store of a cluster needs its scheduler: say --scheduler HOST:PORT (go run ./scheduler starts one)")
-	case o.reads != "" && o.reads != readsLease && o.reads != readsIndex:
-		return fmt.Errorf("--reads %q: use one of %s, %s", o.reads, readsLease, readsIndex)
-	case o.tick < 0:
-		return fmt.Errorf("--tick %v: it should be a time such as 100ms", o.tick)
-	}
-	if o.joins {
-		return nil
-	}
-	return o.peers.check(o.storeID)
 }
 
 // close stops the server: requests in flight end as long as ctx allows, everything else is let go of in order. It
@@ -371,7 +340,8 @@ func (r *running) newService(storage server.Storage) (*server.Server, *grpc.Serv
 		Logger: r.log, Metrics: r.metrics.requests,
 		Unwritten: func(err error) { r.fail(errors.New(status.Convert(err).Message())) },
 	})
-	g := grpc.NewServer(append(service.GRPCOptions(), grpc.WaitForHandlers(true))...)
+	options := slices.Concat(service.GRPCOptions(), transport.ServerOptions(), []grpc.ServerOption{grpc.WaitForHandlers(true)})
+	g := grpc.NewServer(options...)
 	service.Register(g)
 	r.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	grpc_health_v1.RegisterHealthServer(g, r.health)
