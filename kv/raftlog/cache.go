@@ -13,6 +13,7 @@ import (
 type regionLog struct {
 	id    uint64
 	state State
+	bytes uint64 // an estimate of what the entries take
 
 	// cache holds the entries up to state.Last, as far back as they were kept. Nobody writes into its array but behind
 	// its end: parts of it are handed out (G4).

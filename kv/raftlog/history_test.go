@@ -40,13 +40,13 @@ func (w world) step(rng *rand.Rand, b *raftlog.Batch) {
 	s := &k.state
 	switch n := rng.IntN(20); {
 	case n < 10:
-		first := s.Last.Index + 1 - min(s.Last.Index-s.Truncated.Index, rng.Uint64N(4))
+		first := s.Last.Index + 1 - min(s.Last.Index-max(s.Truncated.Index, s.Hard.Commit), rng.Uint64N(4))
 		term := s.Last.Term + rng.Uint64N(2) + 1
 		es := entries(first, slices.Repeat([]uint64{term}, 1+rng.IntN(5))...)
 		b.Append(id, es)
 		k.entries = append(slices.Clone(k.entries[:first-s.Truncated.Index-1]), es...)
 	case n < 14:
-		s.Hard = raft.HardState{Term: rng.Uint64N(9), Vote: rng.Uint64N(3), Commit: rng.Uint64N(9)}
+		s.Hard = raft.HardState{Term: rng.Uint64N(9), Vote: rng.Uint64N(3), Commit: rng.Uint64N(s.Last.Index + 1)}
 		b.SetHard(id, s.Hard)
 	case n < 17 && len(k.entries) > 0:
 		upTo := k.entries[rng.IntN(len(k.entries))]
@@ -54,7 +54,7 @@ func (w world) step(rng *rand.Rand, b *raftlog.Batch) {
 		k.entries = slices.Clone(k.entries[upTo.Index-s.Truncated.Index:])
 		s.Truncated = raftlog.Position{Index: upTo.Index, Term: upTo.Term}
 	case n == 17:
-		at := raftlog.Position{Index: s.Truncated.Index + rng.Uint64N(20) + 1, Term: s.Last.Term + 1}
+		at := raftlog.Position{Index: max(s.Truncated.Index, s.Hard.Commit) + rng.Uint64N(20) + 1, Term: s.Last.Term + 1}
 		in := raftlog.Install{Spool: fmt.Sprint("spool", at.Index), Head: []byte{byte(at.Index)}}
 		b.Install(id, at, in)
 		k = kept{state: raftlog.State{Hard: s.Hard, Truncated: at, Install: &in}}

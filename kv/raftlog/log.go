@@ -45,6 +45,10 @@ type Log interface {
 	// Term returns the term of the entry at index, from Truncated to Last. Errors as those of Entries.
 	Term(region, index uint64) (uint64, error)
 
+	// Bytes is about how much the entries of a region take: counted when the log is opened, estimated from then on. 0 for a
+	// region that is not known.
+	Bytes(region uint64) uint64
+
 	// Write does all that the batch says, or nothing, in its order. With Synced it is durable when Write returns nil, and
 	// so is all that was written before. It takes over the entries of the batch, and leaves the batch to the caller.
 	// Of a batch that is larger than an engine takes at once (16 MiB) a crash may leave a beginning: some updates, and
@@ -68,3 +72,10 @@ const MaxEntryBytes = engine.MaxValueSize - 16
 const entryOverheadBytes = 16
 
 func sizeOf(e *raft.Entry) uint64 { return uint64(len(e.Data)) + entryOverheadBytes }
+
+func sizeOfAll(entries []raft.Entry) (size uint64) {
+	for i := range entries {
+		size += sizeOf(&entries[i])
+	}
+	return size
+}

@@ -372,3 +372,58 @@ func TestDamageIsToldWithItsPlace(t *testing.T) {
 		}
 	}
 }
+
+// How large a log is must be known after a restart, too: it is what tells that it is too long.
+func TestBytesAreCountedWhenALogIsOpened(t *testing.T) {
+	disk := newDisk(1)
+	l := openOn(t, disk, raftlog.Options{})
+	list := entries(1, slices.Repeat([]uint64{1}, 10)...)
+	for i := range list {
+		list[i].Data = make([]byte, 100)
+	}
+	const each = 100 + 16
+	want := func(when string, bytes uint64) {
+		t.Helper()
+		if got := l.Bytes(1); got != bytes {
+			t.Errorf("%s: %d bytes, want %d", when, got, bytes)
+		}
+	}
+	want("nothing", 0)
+	write(t, l, engine.Synced, func(b *raftlog.Batch) { b.Append(1, list) })
+	want("appended", 10*each)
+	write(t, l, engine.Synced, func(b *raftlog.Batch) { b.Compact(1, raftlog.Position{Index: 4, Term: 1}) })
+	want("compacted", 6*each)
+	write(t, l, engine.Synced, func(b *raftlog.Batch) { b.Append(1, list[7:9]) })
+	want("replaced", 8*each) // an estimate
+	disk.Crash()
+	l = openOn(t, disk, raftlog.Options{})
+	want("opened again", 5*each)
+	write(t, l, engine.Synced, func(b *raftlog.Batch) { b.Compact(1, raftlog.Position{Index: 9, Term: 1}) })
+	want("compacted as a whole", 0)
+	write(t, l, engine.Synced, func(b *raftlog.Batch) { b.Append(1, list[9:]) })
+	want("one more", each)
+	write(t, l, engine.Synced, func(b *raftlog.Batch) { b.Install(1, raftlog.Position{Index: 20, Term: 2}, raftlog.Install{}) })
+	want("replaced by a snapshot", 0)
+}
+
+// A log that lost its end must not be taken for a shorter one: it had promised what is gone.
+func TestCommitBeyondTheEndIsDamage(t *testing.T) {
+	disk := newDisk(1)
+	l := openOn(t, disk, raftlog.Options{})
+	write(t, l, engine.Synced, func(b *raftlog.Batch) {
+		b.Append(7, entries(1, 1, 1, 1))
+		b.SetHard(7, raft.HardState{Term: 1, Commit: 3})
+	})
+	disk.Crash()
+	l = openOn(t, disk, raftlog.Options{})
+	write(t, l, engine.Synced, func(b *raftlog.Batch) { b.SetHard(7, raft.HardState{Term: 1, Commit: 4}) })
+	disk.Crash()
+	e, err := mem.Open(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = raftlog.Open(e, raftlog.Options{})
+	if !errors.Is(err, raftlog.ErrCorrupt) || !strings.Contains(err.Error(), "region 7") {
+		t.Errorf("opened with error %v", err)
+	}
+}

@@ -92,7 +92,14 @@ func (l *engineLog) loadRegion(snap engine.Snapshot, key, value []byte) error {
 		return err
 	}
 	r.state, r.stored = state, true
-	return r.findEnds(snap)
+	if err := r.findEnds(snap); err != nil {
+		return err
+	}
+	if commit, last := r.state.Hard.Commit, r.state.Last.Index; commit > last {
+		return fmt.Errorf("%w: region %d is committed up to %d, but its log ends at %d: entries were lost", ErrCorrupt, r.id, commit,
+			last)
+	}
+	return nil
 }
 
 // findEnds finds the first entry on disk and the last, and looks at all between them: what is damaged or missing must not
@@ -122,6 +129,7 @@ func (r *regionLog) findEnds(snap engine.Snapshot) error {
 			return corruptEntry(r.id, s.Last.Index+1, "is missing")
 		}
 		s.Last = Position{Index: e.Index, Term: e.Term}
+		r.bytes += sizeOf(&e)
 	}
 	return it.Err()
 }

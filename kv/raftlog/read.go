@@ -19,6 +19,14 @@ func (l *engineLog) State(region uint64) (State, bool, error) {
 	return r.state, true, nil
 }
 
+// Bytes implements Log.
+func (l *engineLog) Bytes(region uint64) uint64 {
+	if r, ok := l.regions[region]; ok {
+		return r.bytes
+	}
+	return 0
+}
+
 // Entries implements Log, by the measure of sizeOf. What the log does not have is refused (holding). What the cache has,
 // from cacheFrom on, comes out of it, without a look at the engine and without a copy (limit). What lies before that is
 // read (readEntries), and the two are joined: what follows from the cache goes on where reading stopped, and only as far

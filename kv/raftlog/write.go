@@ -204,18 +204,22 @@ func (l *engineLog) settle(u *update) {
 		last := u.entries[len(u.entries)-1]
 		l.cacheAppend(r, s.Last.Index, u.entries)
 		s.Last = Position{Index: last.Index, Term: last.Term}
+		r.bytes += sizeOfAll(u.entries) // what they replace is not taken off
 	case setHard:
 		s.Hard = u.hard
 	case compact:
+		whole := s.Last.Index - s.Truncated.Index
 		l.settleCompact(r, u.at)
+		r.bytes = share(r.bytes, s.Last.Index-s.Truncated.Index, whole)
 	case beginInstall:
 		l.cacheDrop(r)
-		s.Truncated, s.Last = u.at, u.at
+		s.Truncated, s.Last, r.bytes = u.at, u.at, 0
 		s.Install = &Install{Spool: u.install.Spool, Head: u.install.Head}
 	case endInstall:
 		s.Install = nil
 	case create:
 		l.cacheDrop(r)
+		r.bytes = 0
 		*s = State{Hard: u.hard, Truncated: u.at, Last: u.at}
 	case remove:
 		l.cacheDrop(r)
@@ -233,6 +237,14 @@ func (l *engineLog) settleCompact(r *regionLog, upTo Position) {
 		l.cacheTruncate(r, int(upTo.Index+1-from))
 	}
 	r.state.Truncated = upTo
+}
+
+// share is what a part of some entries takes, if all of them together take so many bytes.
+func share(bytes, part, whole uint64) uint64 {
+	if whole == 0 {
+		return 0
+	}
+	return uint64(float64(bytes) * float64(part) / float64(whole))
 }
 
 // region returns a region's log; that of an unknown region is empty and begins at 1.

@@ -27,7 +27,7 @@ type compaction struct {
 	kept    raftlog.Position // the entry before the first that is kept
 	target  uint64           // the log may be cut up to here; not before kept
 	durable uint64           // the applied index that the data store is known to have made durable
-	bytes   uint64           // an estimate of what is after target; after a restart, of what came since
+	bytes   uint64           // an estimate of what is after target
 
 	term     uint64 // the last one in which this peer looked at its log as the leader
 	floor    uint64 // target when it did so for the first time in that term

@@ -97,6 +97,7 @@ func (r *Replica) start(state raftlog.State) error {
 	if err := r.resumeInstall(state.Install); err != nil {
 		return err
 	}
+	r.compact.bytes = r.cfg.Log.Bytes(r.id)
 	if err := r.checkOpened(&state); err != nil {
 		return err
 	}

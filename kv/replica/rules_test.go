@@ -402,6 +402,31 @@ func TestCompactionByBytes(t *testing.T) {
 	}
 }
 
+// A log that was large before a restart is large after it.
+func TestBytesAreKnownAfterARestart(t *testing.T) {
+	p := newPeer(t, []region.Peer{me}, func(c *Config) { c.Limits.CompactBytes = 10 << 10 })
+	p.lead()
+	for i := range uint64(9) {
+		_, err := p.Propose(i+1, request(), 0, putBatch("k", string(make([]byte, 1<<10))))
+		p.must(err)
+		p.settle()
+	}
+	p.crash()
+	p.settle()
+	if p.compact.bytes < 9<<10 {
+		t.Fatalf("%d bytes after a restart", p.compact.bytes)
+	}
+	p.lead()
+	_, err := p.Propose(10, request(), 0, putBatch("k", string(make([]byte, 1<<10))))
+	p.must(err)
+	p.settle()
+	p.tick(1)
+	p.settle()
+	if p.compact.target == start.Index {
+		t.Error("a log of more than 10 KiB may not be cut")
+	}
+}
+
 func TestCompactionSparesASnapshotOnItsWay(t *testing.T) {
 	p := newPeer(t, members3(), func(c *Config) { c.Limits.CompactEntries, c.Limits.MaxLagEntries = 5, 100 })
 	p.lead()

@@ -114,9 +114,9 @@ func (s *shelf) cuts(region uint64, upTo raftlog.Position) {
 }
 
 // touches writes something that has nothing to do with entries.
-func (s *shelf) touches(region, commit uint64) {
+func (s *shelf) touches(region, term uint64) {
 	s.t.Helper()
-	s.write(func(b *raftlog.Batch) { b.SetHard(region, raft.HardState{Term: 9, Commit: commit}) })
+	s.write(func(b *raftlog.Batch) { b.SetHard(region, raft.HardState{Term: term, Commit: 5}) })
 }
 
 // holds checks that the log of a region is behind a place, and has exactly these entries: all at once, one by one, and by
@@ -194,7 +194,7 @@ func (s *shelf) pairs() (n int) {
 func (s *shelf) leftFor(entries int) {
 	s.t.Helper()
 	for i := range 4 {
-		s.touches(1, 5+uint64(i))
+		s.touches(1, 100+uint64(i))
 	}
 	s.say("a few more writes")
 	const beside = 4
@@ -353,7 +353,7 @@ func TestLargeCutsAreCleanedInPortions(t *testing.T) {
 			if i == 0 && crash {
 				s.reopen(storedesk.LoseUnsynced)
 			}
-			s.touches(1, 5+i)
+			s.touches(1, 200+i)
 			s.say("one more write")
 		}
 		s.leftFor(1)

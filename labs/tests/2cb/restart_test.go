@@ -49,6 +49,21 @@ func TestRestartFindsTheCutLog(t *testing.T) {
 	}
 }
 
+// A log that was large before a restart is large after it.
+func TestRestartKnowsHowLargeTheLogIs(t *testing.T) {
+	d, leader := begin(t, restarts, byBytes)
+	writesLarge(d, leader, 7, 1<<10)
+	for _, s := range d.Stores {
+		s.Restart(storedesk.KeepAll)
+	}
+	leader = d.AwaitLeader()
+	writesLarge(d, leader, 3, 1<<10)
+	d.Tick(3)
+	for _, s := range d.Stores {
+		isCut(d, s, "it had 10 KiB, 7 of which are from before the restart")
+	}
+}
+
 // The data falls back to where it was synced last, as far as it may: the log must have all that follows.
 func TestLogBringsTheDataBack(t *testing.T) {
 	for n := 5; n < 60; n += 7 {

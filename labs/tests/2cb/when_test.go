@@ -163,7 +163,8 @@ func TestIdleLeaderProposesNoMore(t *testing.T) {
 		}
 		writes(d, leader, 0, 30)
 		d.Tick(5)
-		d.Check(len(compactions(d)) == 1, "one compaction is proposed", "%v", compactions(d))
+		n := len(compactions(d))
+		d.Check(n >= 1 && n <= 3, "30 entries are worth a compaction, or three", "%v", compactions(d))
 		mark := leader.State().Last
 		d.Tick(60)
 		d.Check(leader.State().Last == mark, "nothing more is appended while nobody writes", "%s, after %s", place(leader), show(mark))
