@@ -99,10 +99,11 @@ func TestAppliedAfterTheInstall(t *testing.T) {
 	d.Check(s.View().Installing && s.State().Install != nil, "until the store hears that it is durable, it is not installed", "%s",
 		s.Where())
 	next := d.Before
-	noted := false
+	noted, discards := false, 0
 	d.Before = func(o *server, e store.Effect) {
 		if discard, ok := e.(store.Discard); ok && o == s && discard.Spool == in.Spool {
 			noted = true
+			discards++
 			d.Check(onDisk(d, o).Install == nil, "the spool is discarded after the note in the log is cleared", "the note is there: %+v",
 				onDisk(d, o).Install)
 		}
@@ -120,6 +121,7 @@ func TestAppliedAfterTheInstall(t *testing.T) {
 		s.State().Install, spoolsOf(d, s))
 	d.Heal()
 	d.Tick(12)
+	d.Check(discards == 1, "the note is cleared, and the spool discarded, once", "%d times", discards)
 	settled(d)
 }
 

@@ -87,8 +87,32 @@ func TestWrongSnapshotsAreRefused(t *testing.T) {
 	}
 }
 
-// A leader was deposed while its snapshot was on its way.
+// A leader was deposed while its snapshot was on its way. Who has voted in a later term takes nothing of an earlier one, also
+// before it knows who leads.
 func TestSnapshotOfAnEarlierTermChangesNothing(t *testing.T) {
+	d := open(t, refusedHere, options{})
+	d.Elect(1).Puts("a", "1")
+	d.Tick(2)
+	s := d.Store(3)
+	d.Isolate(s)
+	last := s.State().Last
+	d.Arrive(d.Envelope(2, 3, raft.Message{Type: raft.MsgVote, Term: 9, Index: last.Index, LogTerm: last.Term, Force: true}))
+	d.Run()
+	before := memory(s)
+	d.Check(s.State().Hard.Term == 9, "store 3 votes in term 9", "%+v", s.State().Hard)
+	arrives(d, s, head(d, 50, 6), puts("a", "of an earlier term"))
+	d.Run()
+	if got := memory(s); !reflect.DeepEqual(got, before) {
+		d.Brokenf(fmt.Sprintf("a snapshot of term 6 changes nothing in term 9: %+v", before), "%+v", got)
+	}
+	d.Check(len(jobs[store.Install](s)) == 0, "nothing is installed", "%d installs", len(jobs[store.Install](s)))
+	d.Tick(1)
+	d.Check(len(spoolsOf(d, s)) == 0, "its spool is discarded", "%v", spoolsOf(d, s))
+	deposed(t)
+}
+
+func deposed(t *testing.T) {
+	t.Helper()
 	d := open(t, refusedHere, options{})
 	old, s := d.Elect(1), d.Store(3)
 	old.Puts("a", "1")
@@ -312,4 +336,46 @@ func TestNewPeerBeginsWithASnapshot(t *testing.T) {
 	d.Check(s.Get("a") == "1" && s.View().Peer == storedesk.Peer(1, 4) && len(s.View().Region.Peers) == 4,
 		"after a restart store 4 has its peer, the region of four peers, and a=1", "%s, a=%s", s.Where(), s.Get("a"))
 	settled(d)
+}
+
+// The first thing that a store hears of a region may be a snapshot: its log knows nothing of it yet.
+func TestSnapshotBringsAPeerIntoBeing(t *testing.T) {
+	d := open(t, accepted, options{Spares: 1})
+	d.Elect(1)
+	s := d.Store(4)
+	d.Isolate(s)
+	h := head(d, 50, 6)
+	h.To = storedesk.Peer(1, 4)
+	h.Region.Peers = append(slices.Clone(h.Region.Peers), h.To)
+	h.Region.Epoch.ConfVer++
+	h.ConfState.Voters = append(slices.Clone(h.ConfState.Voters), h.To.ID)
+	arrives(d, s, h, puts("a", "first"))
+	d.Run()
+	s.Restart(storedesk.LoseUnsynced)
+	d.Tick(1)
+	v := s.View()
+	d.Check(s.Get("a") == "first" && v.Peer == h.To && v.Applied == h.Position && len(v.Region.Peers) == 4,
+		"store 4 has the peer 14, a=first, and is at 50/6", "%s, a=%s", s.Where(), s.Get("a"))
+	settled(d)
+}
+
+// A peer without a region knows nobody but those who spoke to it. A leader that is history hears from it that it is.
+func TestSenderOfASnapshotIsAnswered(t *testing.T) {
+	d := open(t, refusedHere, options{Spares: 1})
+	d.Elect(1)
+	s := d.Store(4)
+	candidate := d.Envelope(2, 4, raft.Message{Type: raft.MsgVote, Term: 9, Index: 90, LogTerm: 8})
+	d.Say("store 4 hears of its peer from a candidate of term 9")
+	d.Arrive(candidate)
+	d.Run()
+	h := head(d, 50, 6)
+	h.To = storedesk.Peer(1, 4)
+	h.Region.Peers = append(slices.Clone(h.Region.Peers), h.To)
+	d.Sent = nil
+	arrives(d, s, h, puts("a", "of an earlier term"))
+	d.Run()
+	d.Check(len(jobs[store.Install](s)) == 0 && s.Get("a") == storedesk.Nothing, "nothing is installed", "%s", s.Where())
+	sent := d.SentBy(s, raft.MsgAppResp)
+	d.Check(len(sent) == 1 && sent[0].To == h.From && sent[0].Raft.Term == 9, "an answer to store 1, which says that the term is 9",
+		"%d answers", len(sent))
 }

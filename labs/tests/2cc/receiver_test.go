@@ -264,6 +264,10 @@ func TestSpoolThatFailsKeepsNothing(t *testing.T) {
 		names, _ := spool.List()
 		b.check(len(names) == 0 && spool.Used() == 0, "nothing is kept", "%v, %d bytes", names, spool.Used())
 	}
+	spool := b.newSpool()
+	spool.failCommit = broke
+	_, complete, err := receive(spool, wanted, chunks...)
+	b.check(errors.Is(err, broke) && !complete, "a spool that can't be made durable is the disk's error", "complete %v, %v", complete, err)
 }
 
 // A snapshot that is sent again has a name of its own: the first one may be about to be installed.

@@ -186,33 +186,40 @@ func (b *table) stream() (snapshot.Head, []snapshot.Chunk) {
 // shelf is a spool that holds its users to the contract of drafts: each ends once, by Commit or by Discard.
 type shelf struct {
 	*snapshot.Memory
-	b *table
+	b          *table
+	failCommit error // what Commit answers, if it is set
 }
 
-func (b *table) newSpool() shelf { return shelf{snapshot.NewMemory(rand.New(rand.NewPCG(1, 2))), b} }
+func (b *table) newSpool() *shelf {
+	return &shelf{Memory: snapshot.NewMemory(rand.New(rand.NewPCG(1, 2))), b: b}
+}
 
-func (s shelf) Create(name string) (snapshot.Draft, error) {
+func (s *shelf) Create(name string) (snapshot.Draft, error) {
 	d, err := s.Memory.Create(name)
 	if err != nil {
 		return nil, err
 	}
-	return &draft{Draft: d, b: s.b}, nil
+	return &draft{Draft: d, shelf: s}, nil
 }
 
 type draft struct {
 	snapshot.Draft
-	b    *table
-	over bool
+	shelf *shelf
+	over  bool
 }
 
 func (d *draft) end() {
-	d.b.t.Helper()
-	d.b.check(!d.over, "a draft is ended once, by Commit or by Discard", "twice")
+	d.shelf.b.t.Helper()
+	d.shelf.b.check(!d.over, "a draft is ended once, by Commit or by Discard", "twice")
 	d.over = true
 }
 
 func (d *draft) Commit() error {
 	d.end()
+	if d.shelf.failCommit != nil {
+		_ = d.Draft.Discard()
+		return d.shelf.failCommit
+	}
 	return d.Draft.Commit()
 }
 

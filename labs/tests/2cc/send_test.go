@@ -199,7 +199,8 @@ func TestArrivedSnapshotIsNotSentAgain(t *testing.T) {
 	sent := count(d, leader)
 	lost := 0
 	d.Net = func(m *replica.Message) storedesk.Fate {
-		if m.Raft.Type == raft.MsgAppResp && m.From.StoreID == away.ID && len(sent.list) > 0 && lost == 0 {
+		if m.Raft.Type == raft.MsgAppResp && !m.Raft.Reject && m.From.StoreID == away.ID && len(sent.list) > 0 && lost == 0 &&
+			m.Raft.Index >= sent.list[0].Head.Position.Index {
 			lost++
 			return storedesk.Lose
 		}
@@ -207,9 +208,9 @@ func TestArrivedSnapshotIsNotSentAgain(t *testing.T) {
 	}
 	equal(d, leader, away)
 	d.Check(lost == 1, "the acknowledgement of the snapshot is lost", "%d messages were lost", lost)
-	d.Check(len(sent.list) == 1, "one snapshot: it has arrived", "%d were sent", len(sent.list))
 	leader.Puts("new", "1")
-	d.Tick(2)
+	d.Tick(4)
+	d.Check(len(sent.list) == 1, "one snapshot: it has arrived", "%d were sent", len(sent.list))
 	equal(d, leader, away)
 	settled(d)
 }
