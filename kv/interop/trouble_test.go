@@ -6,7 +6,9 @@ package interop_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -46,6 +48,7 @@ var troubles = []struct {
 	}},
 	{"a_follower_hangs", func(t *testing.T, c *process.Cluster, l *load) { halted(t, c, othersOf(c, leaderOf(t, c))[0]) }},
 	{"the_leader_hangs", func(t *testing.T, c *process.Cluster, l *load) { halted(t, c, leaderOf(t, c)) }},
+	{"the_leader_hangs_and_does_not_know_that_another_leads", superseded},
 }
 
 func TestClientLivesThroughTheTroublesOfThreeStores(t *testing.T) {
@@ -96,6 +99,30 @@ func halted(t *testing.T, c *process.Cluster, id uint64) {
 	check(t, c.Pause(id))
 	time.Sleep(pause)
 	check(t, c.Resume(id))
+}
+
+// superseded lets the leader hang until another one leads and has acknowledged writes to a client that asks it. The clients of
+// the load don't know, and ask the old one. When it goes on it finds their requests first, before it hears of the new leader.
+func superseded(t *testing.T, c *process.Cluster, l *load) {
+	t.Helper()
+	old := leaderOf(t, c)
+	check(t, c.Pause(old))
+	leaderOf(t, c) // another one: the old one can't say so
+	secret := &counter{key: []byte("secret")}
+	other := connect(t, c.Scheduler)
+	for n := range int64(20) {
+		value := secret.begun.Add(1)
+		check(t, other.Put(t.Context(), secret.key, strconv.AppendInt(nil, n+1, 10)))
+		secret.acknowledged.Store(value)
+	}
+	var readers sync.WaitGroup
+	for range loadReaders {
+		readers.Go(func() { l.check(secret) })
+	}
+	time.Sleep(500 * time.Millisecond) // the requests lie before the old leader
+	check(t, c.Resume(old))
+	readers.Wait()
+	l.check(secret)
 }
 
 // transfer has another store lead, and waits until it does.
