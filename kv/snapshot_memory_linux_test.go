@@ -1,8 +1,9 @@
-// What a large snapshot costs in memory, on the store that sends it and on the new one that takes it, while clients write.
+// What a large snapshot costs in memory, on the store that sends it and on the new one that takes it, while clients write
+// (and read: or else it would be the snapshot that fills the engine's cache for the first time).
 //
 //	fill ─► restart all, so that the fill's memory is not counted
-//	     ─► clients write; a new store is given a peer, until it has caught up     peak of either process
-//	     ─► restart all ─► clients write for as long, and nothing else             peak of either process
+//	     ─► clients work; a new store is given a peer, until it has caught up     peak of either process
+//	     ─► restart all ─► clients work for as long, and nothing else             peak of either process
 //
 // The difference is judged. It is that of a chunk, a batch, the engines' caches and memory tables, and what Go's collector
 // leaves lying about, however large the snapshot is.
@@ -31,8 +32,8 @@ var snapshotMiB = flag.Int("mib", 32, "size of the snapshot of TestALargeSnapsho
 
 const (
 	mostExtraMiB  = 64
-	writersBeside = 4                    // of them each
-	writePause    = 4 * time.Millisecond // after each write
+	clientsBeside = 4
+	clientPause   = 4 * time.Millisecond // after each write and read
 	leastMeasured = 3 * time.Second
 )
 
@@ -44,6 +45,9 @@ func noise(rng *rand.Rand, size int) []byte {
 	return b
 }
 
+// loaded is the i-th key of those that load writes.
+func loaded(i int) []byte { return fmt.Appendf(nil, "%016x", uint64(i)*0x9e3779b97f4a7c15) }
+
 // load writes so many MiB of pairs of 1 KiB that do not compress.
 func (c *crew) load(mib int) {
 	c.t.Helper()
@@ -52,10 +56,10 @@ func (c *crew) load(mib int) {
 	for l := range loaders {
 		kv, rng := c.connect().Raw(), rand.New(rand.NewPCG(uint64(l), 5))
 		wait.Go(func() {
-			for range mib << 10 / loaders / batch {
+			for first := l * batch; first < mib<<10; first += loaders * batch {
 				pairs := make([]client.Pair, batch)
 				for i := range pairs {
-					pairs[i] = client.Pair{Key: fmt.Appendf(nil, "%016x", rng.Uint64()), Value: noise(rng, 1<<10-16)}
+					pairs[i] = client.Pair{Key: loaded(first + i), Value: noise(rng, 1<<10-16)}
 				}
 				if err := kv.BatchPut(within(c.t, verifyLimit), pairs); err != nil {
 					c.t.Error(err)
@@ -67,13 +71,13 @@ func (c *crew) load(mib int) {
 	wait.Wait()
 }
 
-// writeBeside runs clients that write at a steady pace until end is called; written tells how many writes there were.
-func (c *crew) writeBeside() (written func() int64, end func()) {
+// workBeside runs clients that write and read at a steady pace until end is called; written tells how many writes there were.
+func (c *crew) workBeside() (written func() int64, end func()) {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(c.t.Context())
 	var wait sync.WaitGroup
 	var count atomic.Int64
-	for w := range writersBeside {
+	for w := range clientsBeside {
 		kv, rng := c.connect().Raw(), rand.New(rand.NewPCG(uint64(w), 6))
 		wait.Go(func() {
 			for ctx.Err() == nil {
@@ -81,9 +85,12 @@ func (c *crew) writeBeside() (written func() int64, end func()) {
 				if err := kv.Put(limit, fmt.Appendf(nil, "beside%d", rng.IntN(2000)), noise(rng, 1<<10)); err != nil {
 					c.t.Error(err)
 				}
+				if _, found, err := kv.Get(limit, loaded(rng.IntN(*snapshotMiB<<10))); err != nil || !found {
+					c.t.Errorf("a key that was loaded: %v, %v", found, err)
+				}
 				cancel()
 				count.Add(1)
-				time.Sleep(writePause)
+				time.Sleep(clientPause)
 			}
 		})
 	}
@@ -183,7 +190,7 @@ func TestALargeSnapshotTakesLittleMemory(t *testing.T) {
 
 	var took, whole time.Duration
 	var beside int64
-	written, end := c.writeBeside()
+	written, end := c.workBeside()
 	with := c.measure([2]uint64{sender, receiver}, func() {
 		begun, before := time.Now(), written()
 		c.members("add", receiver)
@@ -195,7 +202,7 @@ func TestALargeSnapshotTakesLittleMemory(t *testing.T) {
 	end()
 	c.stores[receiver].awaitLog("snapshot installed")
 	c.restart(sender, 1, 2, 3, receiver)
-	_, end = c.writeBeside()
+	_, end = c.workBeside()
 	without := c.measure([2]uint64{sender, receiver}, func() { time.Sleep(whole) })
 	end()
 
