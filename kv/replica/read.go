@@ -28,6 +28,9 @@ type pendingReads struct {
 	count     int    // of all reads that wait
 }
 
+// waits tells whether any read waits.
+func (q *pendingReads) waits() bool { return len(q.collected)+len(q.asked)+len(q.confirmed) > 0 }
+
 // Read asks to read the newest state; id gets its answer in the Work of a later turn. An error is the answer, and there
 // will be no other. In this order: the picture of the region is wrong ([Replica.check]); this peer does not lead
 // ([Replica.checkLeads]); or as many reads wait already as may (Limits.MaxReads; region.BusyError). What is taken is

@@ -68,16 +68,19 @@ func (r *Replica) Done() {
 	r.published = r.next
 }
 
-// followLeadership compares the term in which this peer leads with that of the last turn. If it is another, or none,
-// reads that wait are refused (NotLeaderError: nothing was promised to them). Writes wait on: their entries may well be committed by the next leader (R3).
+// followLeadership compares the term in which this peer leads with that of the last turn. If it leads in none, or in
+// another than then, reads that wait are refused (NotLeaderError: nothing was promised to them). One turn may bring an
+// election and reads, which wait on then; and the end of that leadership, too, and they are refused. Writes wait on:
+// their entries may well be committed by the next leader (R3).
 func (r *Replica) followLeadership(w *Work) {
-	leadTerm := uint64(0)
+	before := r.leadTerm
+	r.leadTerm = 0
 	if r.node.IsLeader() {
-		leadTerm = r.node.Term()
+		r.leadTerm = r.node.Term()
 	}
-	if leadTerm != r.leadTerm {
-		r.leadTerm = leadTerm
+	deposed := r.leadTerm == 0 || before != 0 && before != r.leadTerm
+	if deposed && r.reads.waits() {
 		r.reads.fail(r.notLeader(), w)
 	}
-	r.writes.dismiss(leadTerm, w)
+	r.writes.dismiss(r.leadTerm, w)
 }

@@ -239,6 +239,39 @@ func TestOnlyALeaderReads(t *testing.T) {
 	}
 }
 
+// A turn takes all that came since the last one: an election, a read, and the heartbeat of another leader among it.
+func TestAReadInTheTurnOfAnElection(t *testing.T) {
+	for _, deposed := range []bool{false, true} {
+		p := newPeer(t, members3())
+		p.must(p.node.Campaign())
+		p.settle()
+		p.hear(second, raft.Message{Type: raft.MsgPreVoteResp, Term: p.node.Term() + 1})
+		p.settle()
+		p.hear(second, raft.Message{Type: raft.MsgVoteResp})
+		p.must(p.Read(1, request()))
+		if deposed {
+			p.hear(second, raft.Message{Type: raft.MsgHeartbeat, Term: p.node.Term() + 1})
+		}
+		answers := p.settle()
+		if !deposed {
+			if len(answers) > 0 {
+				t.Errorf("nothing is committed in its term, and it answers %v", answers)
+			}
+			p.ack() // its first entry; then the round begins
+			p.hear(second, raft.Message{Type: raft.MsgHeartbeatResp, Context: p.w.Immediate[0].Raft.Context})
+			answers = p.settle()
+			if len(answers) != 1 || answers[0].Err != nil {
+				t.Errorf("it leads, and answers %v", answers)
+			}
+			continue
+		}
+		var notLeader *region.NotLeaderError
+		if len(answers) != 1 || !errors.As(answers[0].Err, &notLeader) || notLeader.Leader != second {
+			t.Errorf("it was deposed before its turn, and answers %v", answers)
+		}
+	}
+}
+
 func TestTheLeaseWaitsForAnEntryOfTheTerm(t *testing.T) {
 	p := newPeer(t, members3(), func(c *Config) { c.Raft.MaxApplyBytes, c.Raft.ReadMode = 1, raft.ReadLease })
 	p.follow(6, 25, make([]raft.Entry, 20)...)
