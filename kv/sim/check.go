@@ -264,12 +264,12 @@ func (p *process) checkFresh(a *attempt) {
 // checkIdle : when a store has nothing to do, nobody waits who has given up; but for writes whose leader leads still, which
 // will know soon what became of them. And no more wait than may.
 func (p *process) checkIdle() {
-	for _, a := range p.cancelled {
-		if p.waiting[a.id] == a && !a.ours && (a.reads || !p.view.Leads()) {
-			p.c.fail("one-answer", "store %d has nothing to do, and request %d, which was cancelled, still waits", p.id, a.id)
+	for _, id := range p.cancelled {
+		if a := p.waiting[id]; a != nil && (a.reads || !p.view.Leads()) {
+			p.c.fail("one-answer", "store %d has nothing to do, and request %d, which was cancelled, still waits", p.id, id)
 		}
 	}
-	p.cancelled = slices.DeleteFunc(p.cancelled, func(a *attempt) bool { return p.waiting[a.id] != a })
+	p.cancelled = slices.DeleteFunc(p.cancelled, func(id uint64) bool { return p.waiting[id] == nil })
 	limits := &p.c.limits
 	if len(p.waiting) <= min(limits.MaxReads, limits.MaxWrites) {
 		return

@@ -21,7 +21,9 @@ const (
 	VerbCrash                    // Store dies: at once, or Where the Count-th effect of kind What comes
 	VerbStop                     // Store is asked to end properly
 	VerbPause                    // Store's process stands still For a while; its clock does not
+	VerbStall                    // Store's loop stands still For a while, at once or before its next What; who reads without it does not
 	VerbJump                     // Store's clock jumps ahead by For
+	VerbDrift                    // Store's clock runs "slow" or "fast" (What) from now on, as much as it may
 	VerbCall                     // client Client begins call Value: What with Keys, at Store, with patience For
 	VerbCut                      // the link Store -> To loses everything
 	VerbDelay                    // what goes from Store to To arrives later, by For
@@ -35,7 +37,7 @@ const (
 	VerbCalm                     // trouble is over: from here on there must be progress; the stores in Keys are gone
 )
 
-var verbNames = [...]string{"", "start", "crash", "stop", "pause", "jump", "call", "cut", "delay", "mend", "weather", "disk",
+var verbNames = [...]string{"", "start", "crash", "stop", "pause", "stall", "jump", "drift", "call", "cut", "delay", "mend", "weather", "disk",
 	"flip", "transfer", "change", "stray", "calm"}
 
 // Decision is one thing that was decided.
@@ -114,9 +116,18 @@ func (c *Cluster) happen(p *process, d *Decision) {
 	case VerbPause:
 		c.saw("paused")
 		p.pause(d.For)
+	case VerbStall:
+		c.saw("loop stalled")
+		p.stall(d.What, d.For)
 	case VerbJump:
 		c.saw("clock jumped")
-		p.jumped += d.For
+		p.shown += d.For
+		p.wake()
+	case VerbDrift:
+		p.shown, p.drift = p.clock(), c.mostDrift()
+		if p.since = c.now; d.What == "slow" {
+			p.drift = -p.drift
+		}
 		p.wake()
 	case VerbDisk:
 		p.disk(d.What).become(d.Where)

@@ -117,6 +117,10 @@ func (p *process) takes(e store.Effect) time.Duration {
 		p.writing = true
 		return p.data.latency(engine.Buffered)
 	}
+	if p.stallBefore != "" && e != nil && p.stallBefore == effectName(e) {
+		p.stallBefore = ""
+		return p.stallFor
+	}
 	return p.hesitation()
 }
 

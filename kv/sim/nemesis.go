@@ -23,21 +23,22 @@ func (c *Cluster) drawLimits() replica.Limits {
 	return l
 }
 
-// drift is how far a store's clock is off in this life, in millionths. A lease of 8 ticks out of 10 and a tick of
-// granularity bear 5 %.
+// mostDrift is how far a store's clock may be off, in millionths. A lease of 8 ticks out of 10 and a tick of granularity
+// bear 5 %.
+func (c *Cluster) mostDrift() int64 {
+	switch {
+	case c.opts.Favour != FavourClocks:
+		return 20_000
+	case c.opts.Raft.ReadMode == raft.ReadLease:
+		return 50_000
+	}
+	return 300_000
+}
+
+// drift is how far a store's clock is off in this life, until somebody changes it.
 func (c *Cluster) drift(p *process) int64 {
-	most := uint64(20_000)
-	if c.opts.Favour == FavourClocks {
-		most = 50_000
-		if c.opts.Raft.ReadMode != raft.ReadLease {
-			most = 300_000
-		}
-	}
-	chance := c.draw(drawPeriod, p.id, uint64(p.life))
-	if c.opts.Favour == FavourClocks && chance>>40%2 == 0 {
-		return int64(most) * (int64(chance>>41%2)*2 - 1)
-	}
-	return int64(chance%(2*most+1)) - int64(most)
+	most := c.mostDrift()
+	return int64(c.draw(drawPeriod, p.id, uint64(p.life))%uint64(2*most+1)) - most
 }
 
 // cacheBytes is how much of the log a store keeps in memory: often so little that entries are read from the disk.
@@ -70,7 +71,7 @@ func (c *Cluster) nemesis() {
 	case c.opts.Favour == FavourSlowDisks:
 		c.do(Decision{Verb: VerbDisk, Store: p.id, What: c.eitherDisk(), Where: c.either("slow", "slow", "well")})
 	case c.opts.Favour == FavourClocks:
-		c.strainClocks(p)
+		least = c.strainClocks(p)
 	case c.opts.Favour == FavourMembers:
 		c.changeMembers(p)
 		pause = 15 * tick
@@ -117,6 +118,7 @@ func (c *Cluster) anything(p *process) {
 	case 15, 16:
 		c.do(Decision{Verb: VerbPause, Store: p.id, For: c.upTo(40 * tick)})
 	case 17:
+		c.do(Decision{Verb: VerbStall, Store: p.id, For: c.upTo(20 * tick)})
 		c.do(Decision{Verb: VerbDisk, Store: p.id, What: c.eitherDisk(), Where: c.either("slow", "well")})
 	case 18:
 		c.do(Decision{Verb: VerbDisk, Store: p.id, What: c.eitherDisk(), Where: c.either("failing", "full", "well")})
@@ -286,13 +288,15 @@ func (c *Cluster) crown(p *process) {
 	}
 }
 
-// strainClocks stops processes, so that much time passes for them at once, and moves clocks if nobody trusts them.
-func (c *Cluster) strainClocks(p *process) {
+// strainClocks stops processes, so that much time passes for them at once, and moves clocks if nobody trusts them. It
+// returns for how long that must last.
+func (c *Cluster) strainClocks(p *process) (least time.Duration) {
 	switch leader := c.leader(); {
 	case leader != nil && c.rnd.IntN(4) == 0:
 		c.handOver(leader)
-	case leader != nil && c.rnd.IntN(3) == 0:
+	case leader != nil && c.rnd.IntN(2) == 0:
 		c.silence(leader)
+		return 15 * tick
 	case c.opts.Raft.ReadMode != raft.ReadLease && c.rnd.IntN(2) == 0:
 		c.do(Decision{Verb: VerbJump, Store: p.id, For: c.upTo(50 * tick)})
 	case leader != nil && c.rnd.IntN(2) == 0:
@@ -300,13 +304,19 @@ func (c *Cluster) strainClocks(p *process) {
 	default:
 		c.do(Decision{Verb: VerbPause, Store: p.id, For: c.upTo(25 * tick)})
 	}
+	return 0
 }
 
-// silence cuts the leader off from all others at once, whose clocks run on until one of them dares to lead.
+// silence cuts the leader off from all others at once. Its clock is slow, theirs are fast, and one of them will dare to lead.
+// Its loop may stand still: then nobody is there to withdraw what readers trust.
 func (c *Cluster) silence(leader *process) {
 	c.saw("leader cut off")
 	c.do(Decision{Verb: VerbMend})
+	if c.rnd.IntN(3) > 0 {
+		c.do(Decision{Verb: VerbStall, Store: leader.id, For: 5*tick + c.upTo(10*tick)})
+	}
 	for _, q := range c.processes {
+		c.do(Decision{Verb: VerbDrift, Store: q.id, What: map[bool]string{true: "slow", false: "fast"}[q == leader]})
 		c.cut(leader, q)
 		c.cut(q, leader)
 	}
@@ -318,6 +328,9 @@ func (c *Cluster) handOver(leader *process) {
 	c.do(Decision{Verb: VerbMend})
 	if c.rnd.IntN(3) > 0 {
 		c.do(Decision{Verb: VerbDisk, Store: leader.id, What: c.eitherDisk(), Where: c.either("slow", "slow", "well")})
+	}
+	if c.rnd.IntN(2) == 0 {
+		c.do(Decision{Verb: VerbStall, Store: leader.id, What: c.either("Publish", "Send", "WriteLog"), For: c.upTo(6 * tick)})
 	}
 	to := c.processes[c.rnd.IntN(len(c.processes))]
 	if c.do(Decision{Verb: VerbTransfer, Store: leader.id, To: to.id}); to == leader {

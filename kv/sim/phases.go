@@ -61,7 +61,7 @@ func (c *Cluster) revive(p *process) {
 		p.start()
 		return
 	}
-	p.pausedUntil = 0
+	p.pausedUntil, p.stalledUntil, p.stallBefore = 0, 0, ""
 	p.turn()
 }
 

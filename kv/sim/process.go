@@ -17,6 +17,7 @@ import (
 	"tinykv/kv/replica"
 	"tinykv/kv/snapshot"
 	"tinykv/kv/store"
+	"tinykv/raft"
 )
 
 // core is what a process drives: *store.Store.
@@ -50,9 +51,9 @@ type process struct {
 	raftLog raftlog.Log
 	logDisk engine.Engine // under it
 	engine  *watched
-	born    time.Duration
-	drift   int64 // of its clock, in millionths
-	jumped  time.Duration
+	since   time.Duration // its clock runs as it does, which showed
+	shown   time.Duration // this then
+	drift   int64         // of its clock, in millionths
 
 	inbox         []store.Event
 	share         int           // of the inbox that one turn takes, at most
@@ -70,20 +71,23 @@ type process struct {
 	trouble       error // of something in the background, to be told between two turns
 	doom          doom
 
-	pausedUntil time.Duration
-	view        replica.View // of the first region, the newest that was published
-	waiting     map[uint64]*attempt
-	cancelled   []*attempt // those that the store was told to give up
-	latched     []*attempt // writes whose keys no swap may touch, and the other way round
-	mirror      mirror
-	heard       *replica.Message
-	streams     []*stream     // to and from this process
-	installs    int           // that read the data which they replace
-	discards    uint64        // begun
-	discarding  int           // of these, those that are not done
-	tomb        uint64        // the peer whose end the data store records; 0: none
-	lastHead    snapshot.Head // of a snapshot that it received
-	strays      int
+	pausedUntil  time.Duration
+	stalledUntil time.Duration
+	stallBefore  string // which effect waits, the next time that it comes; empty: none
+	stallFor     time.Duration
+	view         replica.View // of the first region, the newest that was published
+	waiting      map[uint64]*attempt
+	cancelled    []uint64   // requests that the store was told to give up
+	latched      []*attempt // writes whose keys no swap may touch, and the other way round
+	mirror       mirror
+	heard        *replica.Message
+	streams      []*stream     // to and from this process
+	installs     int           // that read the data which they replace
+	discards     uint64        // begun
+	discarding   int           // of these, those that are not done
+	tomb         uint64        // the peer whose end the data store records; 0: none
+	lastHead     snapshot.Head // of a snapshot that it received
+	strays       int
 }
 
 func newProcess(c *Cluster, id uint64) *process {
@@ -107,7 +111,7 @@ func (p *process) start() {
 	p.life++
 	*p = process{c: c, id: p.id, log: p.log, data: p.data, spools: p.spools, rotten: p.rotten, gone: p.gone,
 		founded: p.founded, life: p.life,
-		durable: p.durable, written: p.written, waiting: map[uint64]*attempt{}, born: c.now, drift: c.drift(p)}
+		durable: p.durable, written: p.written, waiting: map[uint64]*attempt{}, since: c.now, drift: c.drift(p)}
 	opened, err := p.open()
 	if err != nil {
 		p.refused(err)
@@ -147,9 +151,8 @@ func (p *process) open() (core, error) {
 		}
 		p.founded = true
 	}
-	seed := p.c.draw(drawCore, p.id, uint64(p.life))
 	opened, err := store.Open(store.Config{ClusterID: clusterID, StoreID: p.id, Log: p.raftLog, Data: p.engine,
-		Rand: rand.New(rand.NewPCG(seed, p.id)), TickInterval: tick, Raft: p.c.opts.Raft, Limits: p.c.limits})
+		Rand: rand.New(p.coreChance()), TickInterval: tick, Raft: p.c.opts.Raft, Limits: p.c.limits})
 	if err != nil {
 		return nil, err
 	}
@@ -157,6 +160,26 @@ func (p *process) open() (core, error) {
 		return p.c.replace(p, opened), nil
 	}
 	return opened, nil
+}
+
+// coreChance is the chance that the store is given.
+func (p *process) coreChance() rand.Source {
+	src := rand.NewPCG(p.c.draw(drawCore, p.id, uint64(p.life)), p.id)
+	if o := &p.c.opts; o.Favour == FavourClocks && o.Raft.ReadMode == raft.ReadLease && !o.Calm {
+		return hasty{src}
+	}
+	return src
+}
+
+// hasty draws the least number of all most often: elections come as early as they may.
+type hasty struct{ rand.Source }
+
+// Uint64 implements rand.Source.
+func (s hasty) Uint64() uint64 {
+	if n := s.Source.Uint64(); n%4 == 0 {
+		return n
+	}
+	return 1000 << 32 // rand draws a 0 out of this, from any range that is not huge
 }
 
 // chooseLoop chooses what the store leaves to its driver: how many events a turn takes, whether more are handed over while
@@ -191,17 +214,17 @@ func (p *process) refused(err error) {
 	p.data.mem.Crash()
 }
 
-// clock is the process's own, in this life: it runs a little fast or slow, and may have jumped.
+// clock is the process's own, in this life: it runs a little fast or slow, which may change, and may have jumped.
 func (p *process) clock() time.Duration {
-	d := p.c.now - p.born
-	return d + d*time.Duration(p.drift)/million + p.jumped
+	d := p.c.now - p.since
+	return p.shown + d + d*time.Duration(p.drift)/million
 }
 
 const million = 1_000_000
 
 // when is the first time of the cluster at which the process's clock shows local.
 func (p *process) when(local time.Duration) time.Duration {
-	return p.born + ((local-p.jumped)*million+million+time.Duration(p.drift)-1)/time.Duration(million+p.drift) + 1
+	return p.since + ((local-p.shown)*million+million+time.Duration(p.drift)-1)/time.Duration(million+p.drift) + 1
 }
 
 // receive puts an event into the inbox. If the loop is idle, it takes it at once.
@@ -209,7 +232,7 @@ func (p *process) receive(e store.Event) {
 	switch {
 	case p.core == nil:
 		return
-	case p.eager && p.busy && !p.paused() && !p.halts():
+	case p.eager && p.busy && len(p.inbox) == 0 && !p.paused() && p.c.now >= p.stalledUntil && !p.halts():
 		p.core.Handle(p.clock(), e)
 		return
 	}
@@ -227,7 +250,7 @@ func (p *process) turnAt(now time.Duration) {
 
 // turn is the loop, until there is nothing to do, or it has to wait for a disk.
 func (p *process) turn() {
-	for p.core != nil && !p.busy && !p.paused() {
+	for p.core != nil && !p.busy && !p.paused() && p.c.now >= p.stalledUntil {
 		now := p.clock()
 		if p.trouble != nil && p.failed == nil {
 			p.fail(p.trouble)
@@ -272,6 +295,18 @@ func (p *process) paused() bool { return p.c.now < p.pausedUntil }
 func (p *process) pause(d time.Duration) {
 	if until := p.c.now + d; until > p.pausedUntil {
 		p.pausedUntil = until
+		p.c.at(until, event{kind: evResume, process: p, life: p.life})
+	}
+}
+
+// stall stops the loop alone, now or before an effect of a kind.
+func (p *process) stall(before string, d time.Duration) {
+	if before != "" {
+		p.stallBefore, p.stallFor = before, d
+		return
+	}
+	if until := p.c.now + d; until > p.stalledUntil {
+		p.stalledUntil = until
 		p.c.at(until, event{kind: evResume, process: p, life: p.life})
 	}
 }

@@ -95,7 +95,7 @@ func (c *Cluster) batch(a *attempt) *engine.Batch {
 // cancel tells the store that nobody waits for a request any more.
 func (p *process) cancel(a *attempt) {
 	if p.waiting[a.id] == a && !a.ours {
-		p.cancelled = append(p.cancelled, a)
+		p.cancelled = append(p.cancelled, a.id)
 		p.receive(store.Cancel{ID: a.id, RegionID: firstRegion})
 	}
 }

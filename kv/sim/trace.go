@@ -105,11 +105,14 @@ func (d *Decision) String() string {
 			}
 			s += fmt.Sprintf(" %s %s %d", d.Where, what, d.Count)
 		}
-	case VerbPause, VerbJump:
+	case VerbPause, VerbStall, VerbJump:
+		if d.What != "" {
+			s += " before " + d.What
+		}
 		s += " for " + formatTicks(d.For)
 	case VerbDisk:
 		s += " " + d.What + " " + d.Where
-	case VerbFlip, VerbStray:
+	case VerbFlip, VerbStray, VerbDrift:
 		s += " " + d.What
 	case VerbTransfer:
 		s += fmt.Sprintf(" to %d", d.To)
@@ -243,12 +246,18 @@ func (r *reader) aboutStore(d *Decision) {
 				d.What = ""
 			}
 		}
-	case VerbPause, VerbJump:
+	case VerbPause, VerbStall, VerbJump:
+		if d.Verb == VerbStall && len(r.words) > 0 && r.words[0] == "before" {
+			r.expect("before")
+			d.What = r.word()
+		}
 		d.For = r.duration()
 	case VerbDisk:
 		d.What, d.Where = r.oneOf("log", "data"), r.oneOf("well", "slow", "full", "failing")
 	case VerbFlip:
 		d.What = r.oneOf("log", "data")
+	case VerbDrift:
+		d.What = r.oneOf("slow", "fast")
 	case VerbStray:
 		d.What = r.word()
 	case VerbTransfer:

@@ -78,7 +78,10 @@ func TestParseTrace(t *testing.T) {
 12.500 stop 3
 #   s3 was told something
 13.000 pause 1 for 40.000
+13.000 stall 1 for 4.000
+13.000 stall 1 before Publish for 4.000
 13.000 jump 1 for 0.50000001
+13.000 drift 1 slow
 14.000 call 3 of 1 put 0,4 at 2 for 23.000
 14.000 cut 1->2
 14.000 delay 2->1 for 30.000
@@ -102,7 +105,7 @@ func TestParseTrace(t *testing.T) {
 		t.Errorf("read and written:\n%s", got)
 	}
 	again, err := sim.ParseTrace(trace.Format())
-	if err != nil || len(again.Decisions) != 19 {
+	if err != nil || len(again.Decisions) != 22 {
 		t.Fatalf("%v, %d decisions", err, len(again.Decisions))
 	}
 	again.Decisions[4].Told = trace.Decisions[4].Told
