@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"time"
 
 	"tinykv/kv/snapshot"
@@ -104,7 +105,7 @@ func (x *transfer) count(to *Transfers, err error) {
 
 // SendSnapshot sends all chunks of a source to a store on a connection of its own, and returns nil when the store has
 // taken the snapshot: it is durable there. It waits while as many others are being sent as may be (Options.SnapshotSends),
-// and shares their rate. Errors: ErrCut, ErrClosed, ErrSnapshotStalled, RefusedError with the store's reason, those of ctx, of the source,
+// and while the store rests because it did not take its last one, and shares the rate of all. Errors: ErrCut, ErrClosed, ErrSnapshotStalled, RefusedError with the store's reason, those of ctx, of the source,
 // and of the network; then the store keeps nothing. The source is the caller's to close.
 func (t *Transport) SendSnapshot(ctx context.Context, to uint64, source Source) error {
 	if err := t.sendSnapshot(ctx, to, source); err != nil {
@@ -116,6 +117,9 @@ func (t *Transport) SendSnapshot(ctx context.Context, to uint64, source Source) 
 func (t *Transport) sendSnapshot(ctx context.Context, to uint64, source Source) error {
 	ctx, cancel := t.bound(ctx)
 	defer cancel(nil)
+	if err := t.awaitRest(ctx, to); err != nil {
+		return err
+	}
 	if err := t.sending.await(ctx, to); err != nil {
 		return err
 	}
@@ -128,7 +132,52 @@ func (t *Transport) sendSnapshot(ctx context.Context, to uint64, source Source) 
 	t.count(func(s *Stats) { s.SnapshotsSent.Ongoing++ })
 	err = x.cause(t.stream(x, source))
 	t.count(func(s *Stats) { x.count(&s.SnapshotsSent, err) })
+	t.noteRest(to, err)
 	return err
+}
+
+// rest is the pause before the next snapshot to a store that did not take the last one. Whoever wants it to have one asks
+// again at once, and a snapshot is much to read and to send for nothing.
+type rest struct {
+	backoff backoff
+	until   time.Time
+}
+
+// awaitRest waits until a store may be sent a snapshot again.
+func (t *Transport) awaitRest(ctx context.Context, store uint64) error {
+	t.mu.Lock()
+	pause := time.Duration(0)
+	if r := t.resting[store]; r != nil {
+		pause = time.Until(r.until)
+	}
+	t.mu.Unlock()
+	timer := time.NewTimer(max(0, pause))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// noteRest begins a store's pause, or ends all of them: it has taken a snapshot.
+func (t *Transport) noteRest(store uint64, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.resting[store]
+	switch {
+	case err == nil:
+		delete(t.resting, store)
+		return
+	case errors.Is(err, ErrCut) || r == nil && len(t.resting) >= maxPeers:
+		return
+	case r == nil:
+		first, most := t.options.SnapshotFirstPause, t.options.SnapshotLongestPause
+		r = &rest{backoff: backoff{first: first, most: most, rand: rand.New(rand.NewPCG(t.options.Seed, store))}}
+		t.resting[store] = r
+	}
+	r.until = time.Now().Add(r.backoff.next())
 }
 
 // stream opens the way and sends the chunks.

@@ -181,3 +181,35 @@ func TestEveryMessageIsCountedOnce(t *testing.T) {
 		})
 	}
 }
+
+func TestAStoreThatTakesNoSnapshotsIsSentThemMoreRarely(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, new(Memory))
+		o := w.options(1)
+		o.SnapshotFirstPause, o.SnapshotLongestPause = 200*time.Millisecond, 10*time.Second
+		one, two := w.startWith(o), w.start(2)
+		attempts := 0
+		two.onSnapshot(func(context.Context, uint64, func() (snapshot.Chunk, error)) error {
+			attempts++
+			return errors.New("no room")
+		})
+		for begin := time.Now(); time.Since(begin) < time.Minute; {
+			if err := one.SendSnapshot(t.Context(), 2, chunksOf("a")); err == nil {
+				t.Fatal("it was taken")
+			}
+		}
+		if attempts < 11 || attempts > 20 { // 0.1 to 0.2 s, ..., 5 to 10 s
+			t.Errorf("%d attempts in a minute", attempts)
+		}
+		two.onSnapshot(readAll(new(bytes.Buffer)))
+		if err := one.SendSnapshot(t.Context(), 2, chunksOf("a")); err != nil {
+			t.Error(err)
+		}
+		begin := time.Now()
+		if err := one.SendSnapshot(t.Context(), 2, chunksOf("a")); err != nil || time.Since(begin) > 0 {
+			t.Errorf("after one was taken the next took %v, %v", time.Since(begin), err)
+		}
+		one.close()
+		two.close()
+	})
+}

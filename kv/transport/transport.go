@@ -70,6 +70,8 @@ type Options struct {
 	SnapshotSends          int           // at once, no more than half of them to one store; default 4
 	SnapshotReceptions     int           // at once, no more than half of them from one store; default 4
 	SnapshotStall          time.Duration // most time between two chunks of one; default 30 s
+	SnapshotFirstPause     time.Duration // of snapshots to a store that has not taken one; default 200 ms
+	SnapshotLongestPause   time.Duration // after it has not taken many; default 10 s
 }
 
 const (
@@ -101,6 +103,7 @@ type Transport struct {
 	peers     map[uint64]*peer
 	sessions  map[uint64]*session // the stream from each store
 	transfers map[*transfer]bool  // snapshots in either direction
+	resting   map[uint64]*rest    // stores that did not take their last snapshot
 	cut       map[uint64]bool
 	visitors  int      // streams from other stores, and from those who have not said who they are
 	lost      []uint64 // stores to be reported to the handler as unreachable
@@ -123,6 +126,7 @@ func New(options Options, handler Handler) *Transport {
 		peers:     map[uint64]*peer{},
 		sessions:  map[uint64]*session{},
 		transfers: map[*transfer]bool{},
+		resting:   map[uint64]*rest{},
 		cut:       map[uint64]bool{},
 	}
 	t.ctx, t.stop = context.WithCancelCause(context.Background())
@@ -150,6 +154,8 @@ func (o *Options) setDefaults() {
 	o.SnapshotSends = cmp.Or(o.SnapshotSends, 4)
 	o.SnapshotReceptions = cmp.Or(o.SnapshotReceptions, 4)
 	o.SnapshotStall = cmp.Or(o.SnapshotStall, 30*time.Second)
+	o.SnapshotFirstPause = cmp.Or(o.SnapshotFirstPause, 200*time.Millisecond)
+	o.SnapshotLongestPause = cmp.Or(o.SnapshotLongestPause, 10*time.Second)
 }
 
 // Register lets other stores reach this one through g, a server with ServerOptions.
@@ -246,6 +252,7 @@ func (t *Transport) Heal(store uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.cut, store)
+	delete(t.resting, store)
 	t.knock(store)
 }
 

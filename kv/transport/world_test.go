@@ -73,6 +73,7 @@ func (w *world) options(id uint64) Options {
 	o := Options{
 		ClusterID: 7, StoreID: id, Resolver: w, Seed: id,
 		FirstPause: time.Millisecond, LongestPause: 10 * time.Millisecond,
+		SnapshotFirstPause: time.Millisecond, SnapshotLongestPause: 10 * time.Millisecond,
 	}
 	if w.memory != nil {
 		o.Network = w.memory
