@@ -21,14 +21,16 @@ type application struct {
 
 // apply applies committed entries, in order, to the data store: their operations and the position up to which they
 // are applied are one batch (R4), so that each is applied exactly once, whatever a crash leaves. Entries that do not
-// fit into one batch go into several, each complete in itself.
+// fit into one batch go into several, each complete in itself: it ends with the record of the position up to which it
+// applies (PutApplied).
 //
 // For each entry: it is applied (entry); then it is the applied position; then the fate of the writes that wait is
 // decided by it and its result (pendingWrites.applied). At the end the last batch is completed, also if no entry had
-// an operation: how far is applied is worth knowing. Done will tell raft (taken.applied). Without entries nothing
-// happens.
+// an operation: how far is applied is worth knowing. Done will tell raft the last index (taken.applied). Without
+// entries nothing happens.
 //
-// An error means that an entry can't be applied, which never happens to one that a correct leader proposed: ErrCorrupt.
+// An error means that an entry can't be applied, which never happens to one that a correct leader proposed
+// (ErrCorrupt), or is the log's. Nothing is skipped: what comes after is not applied.
 func (r *Replica) apply(entries []raft.Entry, w *Work) error {
 	if len(entries) == 0 {
 		return nil
@@ -50,8 +52,9 @@ func (r *Replica) apply(entries []raft.Entry, w *Work) error {
 
 // entry applies one entry: a change of the members (confChange), nothing (an entry without data opens a term, Raft
 // §8), a command.Write (write), or a command.CompactLog, which only allows something (allowCompaction). The result is
-// for whoever proposed it, and the same on all replicas. It is ErrCorrupt, and no result, if the entry is not the one
-// after the applied position, or its command does not decode.
+// for whoever proposed it, and the same on all replicas. An err is for nobody, and ends the store: ErrCorrupt, that of
+// this package, if the entry is not the one after the applied position, or its command does not decode (around
+// Decode's own error); those of confChange and allowCompaction as they are.
 func (a *application) entry(e *raft.Entry) (result, err error) {
 	switch {
 	case e.Index != a.applied.Index+1:
@@ -90,8 +93,8 @@ func (a *application) write(c *command.Write) error {
 }
 
 // into returns the batch of the turn to which operations of the given size are to be added (dataBatches.room). If
-// that is another than the one before, nothing more comes into that one, and it is completed: it holds all up to the
-// applied position, which is that of the entry before.
+// that is another than the one before (a.batch), nothing more comes into that one, and it is completed (PutApplied): it
+// holds all up to the applied position, which is that of the entry before.
 func (a *application) into(size int) *engine.Batch {
 	b := a.w.Data.room(size)
 	if a.batch != nil && a.batch != b {

@@ -53,7 +53,7 @@ func (q *pendingWrites) applied(index, term uint64, err error, w *Work) {
 }
 
 // covered tells the fate of proposals, now that a snapshot takes the place of the log up to a position. What may be
-// within the snapshot may have taken effect, or may have been overwritten: it shows only the result
+// within the snapshot, by its index, may have taken effect, or may have been overwritten: it shows only the result
 // (UndeterminedError). Those after it, of an earlier term than its last entry's, are lost (as in applied). The others
 // wait.
 func (q *pendingWrites) covered(upTo raftlog.Position, w *Work) {
@@ -85,7 +85,8 @@ func (q *pendingWrites) cancel(id uint64) bool {
 
 // dismiss answers the cancelled proposals of all terms but the one in which this peer leads (0: none), with
 // UndeterminedError. As long as the peer leads in the term of a proposal its fate will be known here soon, and who
-// relies on it, a latch, is to wait for that. Otherwise it may take for ever.
+// relies on it, a latch, is to wait for that. Otherwise it may take for ever. Every turn of every peer calls it, so when
+// nobody has given up (cancelled is 0) it costs nothing.
 func (q *pendingWrites) dismiss(leadTerm uint64, w *Work) {
 	if q.cancelled == 0 {
 		return

@@ -21,7 +21,7 @@ import (
 //   - this peer does not lead (NotLeaderError), or leads in another term than the one that is demanded (term != 0;
 //     StaleCommandError): what the caller has seen may have been overwritten;
 //   - the batch can't be applied to this region (checkBatch);
-//   - as many callers as may wait already (BusyError).
+//   - as many callers wait already as may (Limits.MaxWrites; BusyError).
 //
 // An empty batch is only checked: done is true, and there will be no other answer.
 func (r *Replica) Propose(id uint64, rc *RequestContext, term uint64, batch *engine.Batch) (done bool, err error) {
