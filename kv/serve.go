@@ -106,7 +106,7 @@ func startServer(ctx context.Context, o serveOptions) (_ *running, err error) {
 		err = r.startStandalone(ctx, o)
 	}
 	if err != nil {
-		return nil, err
+		return nil, withRoom(err)
 	}
 	return r, nil
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"tinykv/kv/engine/open"
@@ -92,4 +93,12 @@ func checkDialled(addr string) error {
 		return errors.New("nobody can dial port 0, choose one")
 	}
 	return nil
+}
+
+// withRoom says what to do about a disk that is full, if that is why a server did not start, and nobody has said it yet.
+func withRoom(err error) error {
+	if !errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), "see to the disk") {
+		return err
+	}
+	return fmt.Errorf("%w: see to the disk, make room on it, and start again", err)
 }

@@ -149,7 +149,7 @@ func (r *running) openReplicated(d disks, e *enlistment, o serveOptions) (*repli
 		Connect: func(s *replicated.Store) replicated.Transport {
 			t = transport.New(transport.Options{
 				ClusterID: e.ids.ClusterID, StoreID: e.ids.StoreID, Resolver: resolver{e}, Log: o.log,
-			}, s)
+			}, roomy{s, roomOn(e.dir.Snapshots())})
 			for _, id := range o.cutOff {
 				t.Cut(id)
 			}
@@ -210,7 +210,7 @@ func tellLeaders(ctx context.Context, s *replicated.Store, o serveOptions) {
 	for {
 		changed, remind := s.Changed(), false
 		for _, v := range s.Views() {
-			if old, ok := known[v.Region.ID]; !ok || old != v.Leader.StoreID {
+			if old, ok := known[v.Region.ID]; s.Failure() == nil && (!ok || old != v.Leader.StoreID) {
 				known[v.Region.ID] = v.Leader.StoreID
 				logLeader(o, v)
 			}
@@ -230,6 +230,7 @@ func tellLeaders(ctx context.Context, s *replicated.Store, o serveOptions) {
 	}
 }
 
+// logLeader is not called for a store that has failed: it knows of no leader because it listens to nobody.
 func logLeader(o serveOptions, v replica.View) {
 	switch {
 	case v.Leads():

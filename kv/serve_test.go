@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -145,5 +148,22 @@ func TestFailedStartLeavesNothingRunning(t *testing.T) {
 	}
 	if err := second.close(within(t, stopLimit)); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAFullDiskAtTheStartSaysWhatToDo(t *testing.T) {
+	full := &os.PathError{Op: "write", Path: "data/raft/x", Err: syscall.ENOSPC}
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{fmt.Errorf("open data/raft: %w", full), "open data/raft: write data/raft/x: no space left on device: see to the disk, " +
+			"make room on it, and start again"},
+		{fmt.Errorf("%w; see to the disk", full), "write data/raft/x: no space left on device; see to the disk"},
+		{errors.New("a port is taken"), "a port is taken"},
+	} {
+		if got := withRoom(c.err).Error(); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
 	}
 }
