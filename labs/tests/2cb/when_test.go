@@ -310,6 +310,25 @@ func TestOldCompactionsDoNothing(t *testing.T) {
 	d.Check(syncs(s) == 1, "one sync of the data: what the second command allowed was durable by then", "%d syncs", syncs(s))
 }
 
+// What was allowed and is not cut yet stays allowed.
+func TestOldCompactionTakesNothingBack(t *testing.T) {
+	d := storedesk.Open(t, decided, options{Config: short()})
+	watch(d)
+	d.Net = lose
+	s := d.Store(2)
+	holdSyncs(s)
+	list := []raft.Entry{{Index: 6, Term: 6}}
+	for index := uint64(7); index < 15; index++ {
+		list = append(list, storedesk.PutEntry(index, 6, fmt.Sprintf("k%03d", index-7), fmt.Sprint(index-7)))
+	}
+	tells(d, s, 6, first, 14, list...)
+	tells(d, s, 6, at(14, 6), 17, compactEntry(d, 15, 6, command.CompactLog{Index: 12, Term: 6}),
+		compactEntry(d, 16, 6, command.CompactLog{Index: 8, Term: 6}), compactEntry(d, 17, 6, command.CompactLog{Index: 10, Term: 6}))
+	theSync(d, s).Finish()
+	d.Run()
+	d.Check(s.State().Truncated == at(12, 6), "the log is cut at 12/6, up to which the first of them allowed it", "%s", place(s))
+}
+
 // What allows to cut, and what it cuts, come in one turn; and what it names lies in an earlier term.
 func TestCutNamesTheEntryThatIsThere(t *testing.T) {
 	d := storedesk.Open(t, decided, options{Config: short()})
