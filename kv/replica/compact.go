@@ -111,9 +111,9 @@ func (r *Replica) tooLong() bool {
 }
 
 // compactUpTo is the index up to which the leader's log is not needed: applied here, and either in the log of every
-// other member (Match of its progress) or in the snapshot that is on its way to it (Snapshot). A member of which nothing
-// was heard since this peer leads (both are 0) may have no more than what was before the floor. One that lags too far
-// behind the end of the log (lagsTooFar) is passed over: it will need a snapshot, whoever waits for it.
+// other member (Match of its progress in raft.Status) or in the snapshot that is on its way to it (Snapshot). A member of
+// which nothing was heard since this peer leads (both are 0) may have no more than what is before the floor. One that lags
+// too far behind the end of the log (lagsTooFar) is passed over: it will need a snapshot, whoever waits for it.
 //
 // It is 0 if nothing more than the target could go, or less than an eighth of the entries after it: each compaction is an
 // entry of its own.
