@@ -42,6 +42,8 @@ func TestBadInputHasNoEffect(t *testing.T) {
 			Entries: []raft.Entry{{Term: 10, Index: 3}}}, raft.ErrBadMessage},
 		{"index that overflows", raft.Message{Type: raft.MsgApp, From: 2, To: 1, Term: 9, Index: ^uint64(0), LogTerm: 1,
 			Entries: []raft.Entry{{Term: 9, Index: 0}}}, raft.ErrBadMessage},
+		{"snapshot of the absurd future", raft.Message{Type: raft.MsgSnap, From: 2, To: 1, Term: 9,
+			Snapshot: snapshotAt(1<<60, 9, voters(1, 2, 3))}, raft.ErrBadMessage},
 		{"snapshot of nothing", raft.Message{Type: raft.MsgSnap, From: 2, To: 1, Term: 9}, raft.ErrBadMessage},
 		{"proposal of unknown type", raft.Message{Type: raft.MsgProp, From: 2, To: 1, Entries: []raft.Entry{{Type: 9}}},
 			raft.ErrBadMessage},

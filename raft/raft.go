@@ -180,6 +180,10 @@ func (r *raft) tickLeader() {
 // gets there; a term beyond it is garbage, and believing it would leave no terms for anybody else.
 const maxTermJump = 1 << 32
 
+// maxIndexJump is by how much the index of a snapshot may be beyond our log. What a snapshot covers is committed, so one
+// that is garbage would leave no indexes for the entries to come.
+const maxIndexJump = 1 << 48
+
 // step handles one message, in this order, the same for every type:
 //
 //  1. Refuse what is malformed, for another node, from nowhere or from the absurd future: no effect at all.
@@ -215,6 +219,8 @@ func (r *raft) admit(m *Message) error {
 		return fmt.Errorf("%w: %v from ourselves", ErrBadMessage, m.Type)
 	case m.Term > r.term && m.Term-r.term > maxTermJump:
 		return fmt.Errorf("%w: %v of term %d, ours is %d", ErrBadMessage, m.Type, m.Term, r.term)
+	case m.Type == MsgSnap && m.Snapshot.Metadata.Index > r.log.last() && m.Snapshot.Metadata.Index-r.log.last() > maxIndexJump:
+		return fmt.Errorf("%w: snapshot up to %d, our log ends at %d", ErrBadMessage, m.Snapshot.Metadata.Index, r.log.last())
 	case r.members.isMember(m.From):
 		return r.admitInTerm(m)
 	case m.Type.isResponse() || m.Type.isTermless():
