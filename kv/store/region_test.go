@@ -149,6 +149,47 @@ func TestAFollowerThatLagsTooFarGetsASnapshot(t *testing.T) {
 	behind.wantMany(60)
 }
 
+// A turn that fails before its stream is begun: what was to be sent is not kept open for ever.
+func TestAStreamThatIsNotBegunIsClosed(t *testing.T) {
+	w := newWorld(t, 3, smallLogs)
+	leader, behind := w.behind()
+	w.cut = nil
+	leader.mayFail = true
+	var stream store.Stream
+	for range 20 {
+		w.now += tick
+		behind.step()
+		events := leader.inbox
+		leader.inbox = nil
+		for _, e := range events {
+			leader.s.Handle(w.now, e)
+		}
+		effects := leader.s.Turn(w.now)
+		for _, e := range effects {
+			if s, ok := e.(store.Stream); ok {
+				stream = s
+			}
+		}
+		if stream.Source != nil {
+			leader.s.Fail(errors.New("disk"))
+			break
+		}
+		for _, e := range effects {
+			leader.carryOut(e)
+		}
+		if len(effects) > 0 {
+			leader.s.Done(w.now)
+		}
+	}
+	if stream.Source == nil {
+		t.Fatal("no snapshot was to be sent")
+	}
+	leader.step()
+	if _, err := stream.Source.Get(engine.Default, []byte("k000")); !errors.Is(err, engine.ErrClosed) {
+		t.Errorf("the state of the engine is still open: %v", err)
+	}
+}
+
 func TestASnapshotThatIsLostIsSentAgain(t *testing.T) {
 	w := newWorld(t, 3, smallLogs)
 	_, behind := w.behind()

@@ -171,8 +171,11 @@ func (s *Store) background(list []Effect, w *replica.Work) []Effect {
 }
 
 // takeBack takes back a turn that is not carried out to its end, and keeps its answers. Those that were to say that
-// something was done do not say so: nobody knows now.
+// something was done do not say so: nobody knows now. Streams that were not begun are closed here, for nobody else will.
 func (s *Store) takeBack() {
+	for i := range s.turn.work.Streams {
+		_ = s.turn.work.Streams[i].Source.Close()
+	}
 	for _, a := range s.turn.work.Answers {
 		if a.Err == nil {
 			a.Err = s.lost(a.Read)
