@@ -21,7 +21,7 @@ const (
 	VerbCrash                    // Store dies: at once, or Where the Count-th effect of kind What comes
 	VerbStop                     // Store is asked to end properly
 	VerbPause                    // Store's process stands still For a while; its clock does not
-	VerbStall                    // Store's loop stands still For a while, at once or before its next What; who reads without it does not
+	VerbStall                    // Store's loop, but no reader, stands still For a while: now, or before its next What
 	VerbJump                     // Store's clock jumps ahead by For
 	VerbDrift                    // Store's clock runs "slow" or "fast" (What) from now on, as much as it may
 	VerbCall                     // client Client begins call Value: What with Keys, at Store, with patience For
@@ -37,8 +37,8 @@ const (
 	VerbCalm                     // trouble is over: from here on there must be progress; the stores in Keys are gone
 )
 
-var verbNames = [...]string{"", "start", "crash", "stop", "pause", "stall", "jump", "drift", "call", "cut", "delay", "mend", "weather", "disk",
-	"flip", "transfer", "change", "stray", "calm"}
+var verbNames = [...]string{"", "start", "crash", "stop", "pause", "stall", "jump", "drift", "call", "cut", "delay", "mend",
+	"weather", "disk", "flip", "transfer", "change", "stray", "calm"}
 
 // Decision is one thing that was decided.
 type Decision struct {

@@ -312,9 +312,10 @@ var mistakes = []mistake{
 		return effects
 	}}, []string{"rest"}},
 
-	{"spools that are kept", Options{Favour: FavourSnapshots}, wrong{turn: func(_ *wrong, effects []store.Effect) []store.Effect {
-		return without[store.Discard](effects)
-	}}, []string{"bounded"}},
+	{"spools that are kept", Options{Favour: FavourSnapshots}, wrong{
+		turn: func(_ *wrong, effects []store.Effect) []store.Effect {
+			return without[store.Discard](effects)
+		}}, []string{"bounded"}},
 
 	{"an end that nobody asked for", Options{Calm: true, Clients: 1}, wrong{
 		turn: func(w *wrong, effects []store.Effect) []store.Effect {

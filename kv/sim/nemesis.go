@@ -307,8 +307,8 @@ func (c *Cluster) strainClocks(p *process) (least time.Duration) {
 	return 0
 }
 
-// silence cuts the leader off from all others at once. Its clock is slow, theirs are fast, and one of them will dare to lead.
-// Its loop may stand still: then nobody is there to withdraw what readers trust.
+// silence cuts the leader off from all others at once. Its clock is slow, theirs are fast, and one of them will dare to
+// lead. Its loop may stand still: then nobody is there to withdraw what readers trust.
 func (c *Cluster) silence(leader *process) {
 	c.saw("leader cut off")
 	c.do(Decision{Verb: VerbMend})
