@@ -191,6 +191,7 @@ func TestALongRangeIsDeletedOnEveryStore(t *testing.T) {
 	const count, length = 2500, 8000 // 20 MB of keys: more than a transaction of badger's
 	for _, engine := range engines {
 		t.Run(engine, func(t *testing.T) {
+			t.Parallel() // it mostly waits
 			cluster := startCluster(t, engine)
 			client := connect(t, cluster.Scheduler)
 			var keys, values [][]byte

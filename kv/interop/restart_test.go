@@ -20,6 +20,7 @@ const recovery = 30 * time.Second
 func TestClientLivesThroughARestart(t *testing.T) {
 	for _, engine := range engines {
 		t.Run(engine, func(t *testing.T) {
+			t.Parallel() // it mostly waits
 			t.Run("stopped", func(t *testing.T) {
 				restart(t, engine, func(server *process.Server) {
 					check(t, server.Stop())

@@ -54,6 +54,7 @@ var troubles = []struct {
 func TestClientLivesThroughTheTroublesOfThreeStores(t *testing.T) {
 	for _, engine := range engines {
 		t.Run(engine, func(t *testing.T) {
+			t.Parallel() // it mostly waits
 			cluster := startCluster(t, engine)
 			l := startLoad(t, connect(t, cluster.Scheduler))
 			l.awaitProgress(t, recovery)
@@ -158,6 +159,7 @@ func othersOf(c *process.Cluster, id uint64) (ids []uint64) {
 
 // A swap decides on what the leader has read. If another one leads by the time it is written, it must be decided anew.
 func TestSwapsAreOneStepWhileLeadershipMoves(t *testing.T) {
+	t.Parallel() // it mostly waits
 	const goroutines, moves = 8, 10
 	cluster := startCluster(t, "pebble")
 	client := connect(t, cluster.Scheduler)
