@@ -144,7 +144,6 @@ func TestManyTicksAreNotAllGiven(t *testing.T) {
 	d := open(t, ends, options{Config: withLeases})
 	s := d.Elect(1)
 	d.Tick(3)
-	hasLease(d, s)
 	d.Isolate(s)
 	before := len(d.Sent)
 	s.Passes(1000 * tick)

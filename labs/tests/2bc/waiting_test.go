@@ -12,16 +12,21 @@ import (
 )
 
 func TestOnlyTheLeaderReads(t *testing.T) {
-	d := open(t, refused, options{})
+	d := open(t, refused, options{Config: func(c *store.Config) { c.Limits.MaxReads = 3 }})
 	early := d.Store(2).Reads("a")
 	d.Run()
 	notLeader(d, early, 0)
 	d.Elect(1)
 	d.Tick(1)
 	for _, s := range d.Stores[1:] {
-		r := s.Reads("a")
+		var reads []*request
+		for range 5 { // more than may wait at a leader: here none does
+			reads = append(reads, s.Reads("a"))
+		}
 		d.Run()
-		notLeader(d, r, 1)
+		for _, r := range reads {
+			notLeader(d, r, 1)
+		}
 	}
 	r := d.Store(1).Reads("a")
 	d.Run()
