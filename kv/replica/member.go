@@ -183,7 +183,7 @@ func (r *Replica) Bury(w *Work) {
 	r.Abandon(errRemoved.Error(), w)
 	r.dropSpools(w)
 	batch := w.Data.room(0)
-	for _, cf := range engine.CFs {
+	for _, cf := range engine.CFs[:engine.Meta] { // the records of other regions stay
 		if r.Initialized() { // or its range would be that of all keys
 			batch.DeleteRange(cf, r.region.Range.Start, r.region.Range.End)
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"tinykv/kv/engine"
+	"tinykv/kv/raftlog"
 	"tinykv/kv/region"
 	"tinykv/kv/replica"
 	"tinykv/kv/snapshot"
@@ -447,6 +448,11 @@ func TestAPeerIsRemovedAndItsDataWithIt(t *testing.T) {
 	leader := w.elect()
 	leader.putMany(0, 5)
 	gone := w.other(leader)
+	const neighbour = regionID + 1
+	var b engine.Batch // its records lie between the bounds of this region, as keys of all families do
+	replica.PutApplied(&b, neighbour, raftlog.Position{Index: 9, Term: 6})
+	replica.PutRecord(&b, &replica.Record{Peer: peerOn(gone.id), Region: region.Region{ID: neighbour}})
+	w.must(gone.data.Write(&b, engine.Buffered))
 	w.must(leader.change(raft.ConfChangeRemoveNode, peerOn(gone.id)))
 	w.tick(60)
 	if !gone.views[regionID].Gone {
@@ -454,6 +460,14 @@ func TestAPeerIsRemovedAndItsDataWithIt(t *testing.T) {
 	}
 	if got := gone.get("k000"); got == "v0" {
 		t.Error("its data is there")
+	}
+	data, err := gone.data.Snapshot()
+	w.must(err)
+	defer data.Close()
+	at, ok, err := replica.ReadApplied(data, neighbour)
+	_, found, err2 := replica.ReadRecord(data, neighbour)
+	if !ok || !found || at.Index != 9 || err != nil || err2 != nil {
+		t.Errorf("another region's records: applied up to %v %v %v, record %v %v", at, ok, err, found, err2)
 	}
 	if ids, err := gone.log.Regions(); err != nil || len(ids) > 0 {
 		t.Errorf("its log is there: %v %v", ids, err)
