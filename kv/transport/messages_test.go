@@ -4,6 +4,7 @@ package transport
 
 import (
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -252,7 +253,10 @@ func TestCloseWhileASendIsBlocked(t *testing.T) {
 // A restarted store may be back before its old stream is known to be dead: the new one takes its place.
 func TestANewStreamSupersedesTheOldOne(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
-		one, two := w.start(1), w.start(2)
+		log := new(logged)
+		o := w.options(2)
+		o.Log = slog.New(slog.NewTextHandler(log, nil))
+		one, two := w.start(1), w.startWith(o)
 		one.meet(t, two)
 		unblock := two.block()
 		defer unblock()
@@ -266,6 +270,9 @@ func TestANewStreamSupersedesTheOldOne(t *testing.T) {
 		}
 		if s := two.Stats(); s.Refused.Superseded == 0 || s.OpenStreams != 1 {
 			t.Errorf("superseded %d, open %d", s.Refused.Superseded, s.OpenStreams)
+		}
+		if text := log.String(); !strings.Contains(text, "two processes run as this store") || !strings.Contains(text, "from=1") {
+			t.Errorf("its log does not say so: %s", text)
 		}
 	})
 }

@@ -35,6 +35,8 @@ func (t *Transport) welcome(ctx context.Context, cancel context.CancelCauseFunc,
 		return nil, err
 	}
 	if before != nil {
+		t.log.Warn("a store has opened another stream while one was open, which is ended; if this goes on, two processes run as "+
+			"this store: stop one of them", "from", s.from)
 		<-before.over
 	}
 	return s, nil
