@@ -98,7 +98,27 @@ func (e *enlistment) rejoin(ctx context.Context) error {
 		e.log.Warn("the scheduler does not answer, the store serves all the same", "err", err)
 		return nil
 	}
-	return e.sameCluster(members.ClusterID)
+	if err := e.sameCluster(members.ClusterID); err != nil {
+		return err
+	}
+	return e.sameDirectory(short)
+}
+
+// sameDirectory refuses a directory that is not the one with which the scheduler knows the store: two were made for one id,
+// and what the other has promised is not in this one. If the scheduler does not say, it is the same.
+func (e *enlistment) sameDirectory(ctx context.Context) error {
+	info, err := e.scheduler.Store(ctx, e.ids.StoreID)
+	if err != nil {
+		return nil
+	}
+	mine := e.dir.Identity().Nonce
+	for _, l := range info.Store.Labels {
+		if l.Key == client.DirectoryLabel && mine != "" && l.Value != mine {
+			return fmt.Errorf("store %d of the cluster has another data directory (at %s): start it with that one; this one "+
+				"has to go", e.ids.StoreID, info.Store.Address)
+		}
+	}
+	return nil
 }
 
 // beganSo tells whether the list is that with which the store began.
@@ -208,7 +228,11 @@ func (e *enlistment) announce(ctx context.Context) error {
 }
 
 func (e *enlistment) store() client.Store {
-	return client.Store{ID: e.ids.StoreID, Address: e.storeAddr, StatusAddress: e.statusAddr, Version: "replicated"}
+	s := client.Store{ID: e.ids.StoreID, Address: e.storeAddr, StatusAddress: e.statusAddr, Version: "replicated"}
+	if nonce := e.dir.Identity().Nonce; nonce != "" {
+		s.Labels = []client.Label{{Key: client.DirectoryLabel, Value: nonce}}
+	}
+	return s
 }
 
 // reporter repeats what the scheduler should know of a store.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"maps"
 	"path/filepath"
@@ -96,6 +97,44 @@ func TestAStoreThatHasBegunKeepsItsList(t *testing.T) {
 		err := c.enlist(1, list, path).join(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "only their addresses may be others") {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Two processes were given the same id, and started at the same time. If both began, each would have votes of the store.
+func TestTwoDirectoriesOfOneStoreDoNotBothBegin(t *testing.T) {
+	c := newCrew(t)
+	c.startScheduler()
+	for _, id := range []uint64{2, 3} { // 2 brings the cluster into being, 3 comes to one that is there
+		first, second := c.enlist(id, c.peers, filepath.Join(c.dir, fmt.Sprint(id))), c.enlist(id, c.peers, filepath.Join(c.dir, fmt.Sprint(id, "b")))
+		if err := second.mayJoin(t.Context(), 0); err != nil { // neither is known when the other looks
+			t.Fatal(err)
+		}
+		for _, e := range []*enlistment{first, second} {
+			e.ids = datadir.IDs{StoreID: id}
+			if err := e.agree(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		members, err := first.scheduler.Members(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		first.ids.ClusterID, second.ids.ClusterID = members.ClusterID, members.ClusterID
+		if err := first.announce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := second.announce(t.Context()); err == nil || !strings.Contains(err.Error(), "an id of its own") {
+			t.Errorf("the second of store %d: %v", id, err)
+		}
+		if err := first.announce(t.Context()); err != nil {
+			t.Errorf("the first one again: %v", err)
+		}
+		if err := second.sameDirectory(t.Context()); err == nil || !strings.Contains(err.Error(), "another data directory") {
+			t.Errorf("the second one later: %v", err)
+		}
+		if err := first.sameDirectory(t.Context()); err != nil {
+			t.Errorf("the first one later: %v", err)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 )
@@ -112,7 +113,7 @@ func (d *Dir) create(want Wanted) (*Dir, error) {
 	}
 	id := Identity{Kind: want.Kind, Engine: want.Engine}
 	if want.Kind == Replicated {
-		id.StoreID = want.StoreID
+		id.StoreID, id.Nonce = want.StoreID, fmt.Sprintf("%016x", rand.Uint64())
 	}
 	if err := d.save(id); err != nil {
 		if len(entries) == 0 {

@@ -1,6 +1,7 @@
 package datadir
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -188,6 +189,7 @@ func TestAReplicatedStoreJoinsAndBeginsOnce(t *testing.T) {
 	} {
 		d, err := Open(path, second)
 		if err == nil {
+			want.Nonce = cmp.Or(want.Nonce, d.Identity().Nonce) // it is drawn once
 			err = step(d)
 		}
 		if err == nil {
@@ -198,6 +200,28 @@ func TestAReplicatedStoreJoinsAndBeginsOnce(t *testing.T) {
 		}
 		if d.Identity() != want || d.Identity().Joined() != (want.ClusterID != 0) {
 			t.Errorf("opened again as %+v, want %+v", d.Identity(), want)
+		}
+	}
+}
+
+func TestEachReplicatedDirectoryHasANonceOfItsOwn(t *testing.T) {
+	drawn := map[string]bool{}
+	for i := range 3 {
+		path := filepath.Join(t.TempDir(), fmt.Sprint(i))
+		d, err := Open(path, second)
+		if err != nil || d.Identity().Nonce == "" || drawn[d.Identity().Nonce] {
+			t.Fatalf("%+v after %v, %v", d.Identity(), drawn, err)
+		}
+		drawn[d.Identity().Nonce] = true
+		// One that an earlier version has made has none, and is as good.
+		file := filepath.Join(path, identityName)
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, file, reseal(string(data), fmt.Sprintf("nonce = %q\n", d.Identity().Nonce), ""))
+		if d, err = Open(path, second); err != nil || d.Identity().Nonce != "" {
+			t.Errorf("without a nonce: %+v, %v", d, err)
 		}
 	}
 }

@@ -14,12 +14,18 @@
 // # What always holds
 //
 //  1. Open changes nothing when it answers with an error.
+//
 //  2. IDENTITY is replaced as a whole: after a crash it is the old one or the new one.
+//
 //  3. A store has its ids before it tells anyone of them: Join makes them durable first, so a crash in between loses at
 //     most a few numbers of the scheduler's, and never makes one store two.
+//
 //  4. A replicated store writes its first state into its logs once, and before it says anything to another store. Begun
 //     tells that this was done: logs that are empty after that were lost, and must not be begun anew, for the store would
 //     have forgotten its votes.
+//
+//  5. No two directories of replicated stores have the same nonce: by it the scheduler tells a store from another process
+//     that was given the same id.
 //
 // # Example
 //

@@ -9,6 +9,7 @@
 //	region_id = "4"
 //	peer_id = "5"
 //	begun = true
+//	nonce = "5d41402abc4b2a76"
 //	checksum = "1f0c3a77"
 //
 // The checksum is the CRC-32C of everything above its line. Ids are quoted: a number of TOML has 63 bits, an id 64. A
@@ -59,6 +60,9 @@ type Identity struct {
 	Engine string // name of the engine that wrote it
 	IDs           // all zero until the store has joined a cluster, but for the StoreID of a replicated one
 	Begun  bool   // a replicated store's first state is in its logs
+	// Nonce is drawn when the directory of a replicated store is made, and tells it from every other that could be taken for
+	// the same store's. Empty in one that an earlier version has made.
+	Nonce string
 }
 
 // Joined tells whether the store has joined a cluster.
@@ -77,7 +81,7 @@ func (id Identity) encode() []byte {
 	fmt.Fprintf(&b, "cluster_id = \"%d\"\nstore_id = \"%d\"\nregion_id = \"%d\"\npeer_id = \"%d\"\n",
 		id.ClusterID, id.StoreID, id.RegionID, id.PeerID)
 	if id.Kind == Replicated {
-		fmt.Fprintf(&b, "begun = %v\n", id.Begun)
+		fmt.Fprintf(&b, "begun = %v\nnonce = %q\n", id.Begun, id.Nonce)
 	}
 	fmt.Fprintf(&b, "checksum = %q\n", checksum(b.Bytes()))
 	return b.Bytes()
@@ -102,6 +106,7 @@ func decodeIdentity(data []byte) (Identity, error) {
 		Kind     string
 		Engine   string
 		Begun    bool
+		Nonce    string
 		Checksum string
 
 		ClusterID quoted `toml:"cluster_id"`
@@ -116,7 +121,7 @@ func decodeIdentity(data []byte) (Identity, error) {
 		ClusterID: uint64(file.ClusterID), StoreID: uint64(file.StoreID),
 		RegionID: uint64(file.RegionID), PeerID: uint64(file.PeerID),
 	}
-	id := Identity{Engine: file.Engine, IDs: ids, Begun: file.Begun}
+	id := Identity{Engine: file.Engine, IDs: ids, Begun: file.Begun, Nonce: file.Nonce}
 	if file.Format == formatReplicated {
 		id.Kind = Replicated
 		if file.Kind != id.Kind.String() {

@@ -23,6 +23,8 @@ const (
 	Up        = cluster.Up
 	Offline   = cluster.Offline
 	Tombstone = cluster.Tombstone
+
+	DirectoryLabel = cluster.DirectoryLabel
 )
 
 // Errors that no retry cures. Test with errors.Is.

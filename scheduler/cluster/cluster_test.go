@@ -123,6 +123,18 @@ func TestStoresJoinMoveAndAreRefused(t *testing.T) {
 	if ids := len(c.Stores()); ids != 2 {
 		t.Errorf("%d stores, want 2", ids)
 	}
+	from := func(directory string) cluster.Store {
+		return cluster.Store{ID: 4, Address: "d:4", Labels: []cluster.Label{{Key: cluster.DirectoryLabel, Value: directory}}}
+	}
+	for _, s := range []cluster.Store{from("x"), from("x"), {ID: 4, Address: "d:5"}, from("x")} { // not said is not wrong
+		if err := put(s); err != nil {
+			t.Fatal(err)
+		}
+		if s.Labels == nil {
+			continue
+		}
+		wantErr(t, "another directory", put(from("y")), cluster.ErrInvalid)
+	}
 	_, err = c.Store(9)
 	wantErr(t, "an unknown store", err, cluster.ErrUnknownStore)
 	if !strings.Contains(err.Error(), "invalid store ID") || !strings.Contains(err.Error(), "not found") {

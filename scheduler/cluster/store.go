@@ -25,6 +25,10 @@ type Label struct {
 	Key, Value string
 }
 
+// DirectoryLabel is the key of a label that a store may give itself: its value is drawn when its data directory is made,
+// and tells it from any other process that was started with the same id.
+const DirectoryLabel = "directory"
+
 // Store is a process that holds replicas. Treat it as immutable.
 type Store struct {
 	ID            uint64
@@ -33,6 +37,16 @@ type Store struct {
 	Version       string // of its program, or ""
 	State         StoreState
 	Labels        []Label
+}
+
+// directory is the value of the DirectoryLabel, or "".
+func (s *Store) directory() string {
+	for _, l := range s.Labels {
+		if l.Key == DirectoryLabel {
+			return l.Value
+		}
+	}
+	return ""
 }
 
 // StoreStats is what a store reports of itself every few seconds.
@@ -54,7 +68,7 @@ type StoreInfo struct {
 
 // PutStore lets a store join, or changes what is known of one that has joined: address, labels, version. Errors:
 // ErrNotBootstrapped, ErrTombstone, and ErrInvalid for an id of zero, an address that cannot be dialled, or one that
-// another live store has.
+// another live store has, and for a store that was known with another directory (DirectoryLabel).
 func (c *Cluster) PutStore(s Store) (Change, error) {
 	if !c.meta.Bootstrapped {
 		return Change{}, ErrNotBootstrapped
@@ -63,6 +77,10 @@ func (c *Cluster) PutStore(s Store) (Change, error) {
 		return Change{}, err
 	}
 	if old, ok := c.stores[s.ID]; ok {
+		if was, is := old.Store.directory(), s.directory(); was != "" && is != "" && was != is {
+			return Change{}, fmt.Errorf("%w: store %d at %s has another data directory; start it with that one, and give this "+
+				"one an id of its own", ErrInvalid, s.ID, old.Store.Address)
+		}
 		s.State = old.Store.State // a store does not decide on that itself
 	}
 	meta := c.meta
