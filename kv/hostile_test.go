@@ -124,9 +124,18 @@ func TestStoresRefuseWhatNoStoreOfTheirClusterSays(t *testing.T) {
 	}
 	leader := c.leader()
 	victim := 1 + leader%3
-	facts, err := (&playStore{id: victim, status: c.status[victim]}).ask(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	var facts serverStatus
+	for deadline := time.Now().Add(readyLimit); ; time.Sleep(10 * time.Millisecond) {
+		var err error
+		if facts, err = (&playStore{id: victim, status: c.status[victim]}).ask(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if facts.Regions[0].Applied >= 7 { // it has what was written
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the follower does not catch up: %+v", facts)
+		}
 	}
 	term := facts.Regions[0].Term
 	i := c.intrude(victim, 9)
@@ -195,7 +204,7 @@ func TestStoresRefuseWhatNoStoreOfTheirClusterSays(t *testing.T) {
 		if err != nil {
 			t.Fatalf("after %s: %v", act.name, err)
 		}
-		if r := now.Regions; len(r) != 1 || r[0].Term != term || r[0].LeaderStore != leader || r[0].Last < 7 {
+		if r := now.Regions; len(r) != 1 || r[0].Term != term || r[0].LeaderStore != leader || r[0].Applied < 7 {
 			t.Errorf("after %s: %+v", act.name, r)
 		}
 	}
