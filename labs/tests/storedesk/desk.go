@@ -121,7 +121,7 @@ func (d *Desk) Record() string {
 	const last = 30
 	steps := d.Done
 	if n := len(steps); n > last {
-		steps = slices.Concat([]string{fmt.Sprintf("(%d steps before these)", n-last)}, steps[n-last:])
+		steps = slices.Concat([]string{"(" + plural(n-last, "step") + " before these)"}, steps[n-last:])
 	}
 	return strings.Join(steps, "\n")
 }
