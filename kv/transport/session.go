@@ -35,8 +35,8 @@ func (t *Transport) welcome(ctx context.Context, cancel context.CancelCauseFunc,
 		return nil, err
 	}
 	if before != nil {
-		t.log.Warn("a store has opened another stream while one was open, which is ended; if this goes on, two processes run as "+
-			"this store: stop one of them", "from", s.from)
+		t.warnings.warn("a store has opened another stream while one was open, which is ended; if this goes on, two processes run "+
+			"as this store: stop one of them", s.from, nil)
 		<-before.over
 	}
 	return s, nil
@@ -76,7 +76,7 @@ func (t *Transport) checkHello(h hello) error {
 			s.Refused.Store++
 		}
 	})
-	t.log.Warn("refused a store", "from", h.from, "err", err)
+	t.warnings.warn("refused a store", h.from, err)
 	return err
 }
 

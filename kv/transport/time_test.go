@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -211,5 +213,32 @@ func TestAStoreThatTakesNoSnapshotsIsSentThemMoreRarely(t *testing.T) {
 		}
 		one.close()
 		two.close()
+	})
+}
+
+func TestTheSameWarningIsGivenOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := new(logged)
+		w := newWarnings(slog.New(slog.NewTextHandler(log, nil)))
+		lines := func() int { return strings.Count(log.String(), "\n") }
+		for range 150 { // two and a half minutes
+			w.warn("refused", 3, errors.New("another cluster"))
+			time.Sleep(time.Second)
+		}
+		if got := lines(); got != 3 {
+			t.Errorf("%d lines for one thing", got)
+		}
+		w.warn("refused", 4, errors.New("another cluster"))
+		w.warn("refused", 3, errors.New("another version"))
+		w.warn("superseded", 3, nil)
+		if got := lines(); got != 6 {
+			t.Errorf("%d lines after three other things", got)
+		}
+		for i := range uint64(10 * maxWarnings) {
+			w.warn("refused", i, nil)
+		}
+		if len(w.given) > maxWarnings {
+			t.Errorf("%d things are remembered", len(w.given))
+		}
 	})
 }

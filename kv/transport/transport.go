@@ -89,6 +89,7 @@ type Transport struct {
 	handler  Handler
 	network  Network
 	log      *slog.Logger
+	warnings *warnings
 	limiter  *rate.Limiter
 	sending  *slots        // of snapshots that are being sent
 	taking   *slots        // of those that are being received
@@ -118,6 +119,7 @@ func New(options Options, handler Handler) *Transport {
 		handler:  handler,
 		network:  options.Network,
 		log:      options.Log,
+		warnings: newWarnings(options.Log),
 		limiter:  rate.NewLimiter(rate.Limit(options.SnapshotBytesPerSecond), snapshotBurstBytes),
 		sending:  newSlots(options.SnapshotSends),
 		taking:   newSlots(options.SnapshotReceptions),
