@@ -106,7 +106,8 @@ func TestTwoDirectoriesOfOneStoreDoNotBothBegin(t *testing.T) {
 	c := newCrew(t)
 	c.startScheduler()
 	for _, id := range []uint64{2, 3} { // 2 brings the cluster into being, 3 comes to one that is there
-		first, second := c.enlist(id, c.peers, filepath.Join(c.dir, fmt.Sprint(id))), c.enlist(id, c.peers, filepath.Join(c.dir, fmt.Sprint(id, "b")))
+		first := c.enlist(id, c.peers, filepath.Join(c.dir, fmt.Sprint(id)))
+		second := c.enlist(id, c.peers, filepath.Join(c.dir, fmt.Sprint(id, "b")))
 		if err := second.mayJoin(t.Context(), 0); err != nil { // neither is known when the other looks
 			t.Fatal(err)
 		}

@@ -64,7 +64,8 @@ func (l liar) entry(after raftlog.Position, i int) raft.Entry {
 	case 1:
 		e.Data, err = command.Encode(command.Write{Epoch: l.epoch(), Batch: put("lie", "x")})
 	case 2:
-		e.Data = raft.ConfChange{Changes: []raft.ConfChangeSingle{{Type: raft.ConfChangeType(l.IntN(4)), NodeID: l.number(11)}}}.Encode()
+		change := raft.ConfChangeSingle{Type: raft.ConfChangeType(l.IntN(4)), NodeID: l.number(11)}
+		e.Data = raft.ConfChange{Changes: []raft.ConfChangeSingle{change}}.Encode()
 	}
 	l.n.w.must(err)
 	return e
@@ -95,7 +96,8 @@ func (l liar) message() replica.Message {
 
 func (l liar) head() snapshot.Head {
 	v := l.n.views[regionID]
-	h := snapshot.Head{ClusterID: clusterID, RegionID: regionID, From: l.peer(peerOn(1 + l.Uint64N(3))), To: l.peer(peerOn(l.n.id)),
+	h := snapshot.Head{ClusterID: clusterID, RegionID: regionID,
+		From: l.peer(peerOn(1 + l.Uint64N(3))), To: l.peer(peerOn(l.n.id)),
 		Region: v.Region, Term: l.number(v.Term), ConfState: raft.ConfState{Voters: []uint64{11, 12, 13}}}
 	h.Position.Index, h.Position.Term = l.number(v.Applied.Index), l.number(v.Term)
 	h.Region.Epoch = l.epoch()

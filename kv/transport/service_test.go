@@ -268,8 +268,8 @@ func TestFramesOfTooMuchAreRefusedBeforeTheyTakeMemory(t *testing.T) {
 		"messages": {repeat(messages, 4<<20), "messages: more than"},
 		"entries": {protowire.AppendBytes([]byte{frameMessagesField<<3 | 2}, repeat(entries, 4<<20)),
 			"entries: more than"},
-		"entries of many messages": {repeat(protowire.AppendBytes([]byte{frameMessagesField<<3 | 2}, repeat(entries, 100)), 40<<10),
-			"entries: more than"},
+		"entries of many messages": {
+			repeat(protowire.AppendBytes([]byte{frameMessagesField<<3 | 2}, repeat(entries, 100)), 40<<10), "entries: more than"},
 		"bytes":                 {protowire.AppendBytes([]byte{5<<3 | 2}, make([]byte, 65<<20)), "larger than max"},
 		"ends within a message": {append(repeat(messages, 1<<10), frameMessagesField<<3|2, 9), "unexpected EOF"},
 	} {
