@@ -1,3 +1,5 @@
+//go:build !race
+
 // What a large snapshot costs in memory, on the store that sends it and on the new one that takes it, while clients write
 // (and read: or else it would be the snapshot that fills the engine's cache for the first time).
 //
@@ -9,6 +11,8 @@
 // leaves lying about, however large the snapshot is.
 //
 //	make snapshot MIB=256
+//
+// Not under the race detector, which takes many times the memory.
 
 package main
 

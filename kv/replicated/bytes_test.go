@@ -1,9 +1,13 @@
+//go:build !race
+
 // What a replica writes to its disks for each byte that its users write: everything that the two engines hand to the file
 // system, counted there.
 //
 //	the raft log     its own log, which is synced; tables, if entries live until their memory is full
 //	the data         tables, when memory is full; and again, when they are merged
 //	both             manifests, notes
+//
+// Not under the race detector, which has nothing to find here and takes very long.
 
 package replicated
 
