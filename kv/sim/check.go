@@ -66,11 +66,15 @@ func (p *process) checkStart() {
 	if err != nil {
 		p.c.fail("disk", "store %d: state of the log: %v", p.id, err)
 	}
-	if found := p.logState(); p.written != nil && !slices.Contains(p.written, found) && !p.rotten {
+	found := p.logState()
+	switch known := slices.Contains(p.written, found); {
+	case p.written != nil && !known && !p.rotten:
 		p.c.fail("durable", "store %d starts with the log %+v; the last that it wrote was %+v", p.id, found,
 			p.written[len(p.written)-1])
+	case known && !found.there:
+		p.durable = durable{} // the peer was removed, and with it what it had promised
 	}
-	p.written = []logState{p.logState()}
+	p.written = []logState{found}
 	applied, _, _ := p.readState()
 	p.mirror.installing = state.Install != nil && applied.Index < state.Truncated.Index // or only the note is left
 	p.readMirror()

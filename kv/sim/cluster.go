@@ -219,10 +219,19 @@ func (c *Cluster) step() {
 		c.happens(&e)
 	case e.life != 0 && e.life != p.life: // to somebody who is dead
 	case e.life != 0 && p.paused() && e.kind != evRestart:
-		c.at(p.pausedUntil, e)
+		c.at(p.pausedUntil+c.comesTo(&e), e)
 	default:
 		p.happens(&e)
 	}
+}
+
+// comesTo is how long after its process was let run again something that was stopped goes on. A reader may be the last one
+// to wake up.
+func (c *Cluster) comesTo(e *event) time.Duration {
+	if e.kind == evLook {
+		return time.Duration(c.draw(drawLook, e.attempt.id, 2) % uint64(20*tick))
+	}
+	return 0
 }
 
 // happens lets an event happen that is no process's own.

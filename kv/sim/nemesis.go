@@ -251,6 +251,9 @@ func (c *Cluster) strainSnapshots(p *process) (least time.Duration) {
 	}
 	switch c.rnd.IntN(6) {
 	case 0:
+		if leader := c.leader(); leader != nil && c.rnd.IntN(2) == 0 {
+			p = leader // whose readers may have looked at its lease
+		}
 		c.do(Decision{Verb: VerbPause, Store: p.id, For: 20*tick + c.upTo(30*tick)})
 	case 1:
 		if leader := c.leader(); leader != nil && c.rnd.IntN(2) == 0 {

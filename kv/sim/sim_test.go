@@ -24,7 +24,7 @@ var worlds = []sim.World{
 	{Name: "snapshots", Options: sim.Options{Favour: sim.FavourSnapshots}, Must: []string{"snapshot installed", "stream broken",
 		"crash before InstallStep", "crash before Chunk", "damaged chunk refused", "snapshot sent twice",
 		"leftover spool removed"}},
-	{Name: "snapshots and leases", Options: sim.Options{Favour: sim.FavourSnapshots,
+	{Name: "snapshots and leases", Options: sim.Options{Favour: sim.FavourSnapshots, Stores: 5,
 		Raft: raft.Config{ReadMode: raft.ReadLease, EagerAppend: true}},
 		Must: []string{"snapshot installed", "lease read", "handed to who installs", "stray snapshot"}},
 	{Name: "slow disks", Options: sim.Options{Favour: sim.FavourSlowDisks}, Must: []string{"crash within a write"}},
