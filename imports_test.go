@@ -36,6 +36,7 @@ var directions = map[string][]string{
 	"kv/region":              {},
 	"kv/region/regionpb":     {"kv/region", "proto/metapb"},
 	"kv/latch":               {},
+	"kv/codec":               {},
 	"kv/datadir":             {},
 	"kv/engine":              {},
 	"kv/engine/internal/...": {"kv/engine", "kv/engine/internal/..."},

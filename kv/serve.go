@@ -24,12 +24,12 @@ import (
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
 
+	"tinykv/kv/codec"
 	"tinykv/kv/datadir"
 	"tinykv/kv/engine"
 	"tinykv/kv/engine/open"
 	"tinykv/kv/server"
 	"tinykv/kv/standalone"
-	"tinykv/kv/transport"
 	"tinykv/scheduler/client"
 	scheduler "tinykv/scheduler/server"
 )
@@ -340,7 +340,7 @@ func (r *running) newService(storage server.Storage) (*server.Server, *grpc.Serv
 		Logger: r.log, Metrics: r.metrics.requests,
 		Unwritten: func(err error) { r.fail(errors.New(status.Convert(err).Message())) },
 	})
-	options := slices.Concat(service.GRPCOptions(), transport.ServerOptions(), []grpc.ServerOption{grpc.WaitForHandlers(true)})
+	options := slices.Concat(service.GRPCOptions(), []grpc.ServerOption{codec.ServerOption(), grpc.WaitForHandlers(true)})
 	g := grpc.NewServer(options...)
 	service.Register(g)
 	r.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)

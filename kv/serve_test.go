@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"tinykv/kv/client"
+	"tinykv/proto/tikvpb"
 )
 
 // start runs a server in this process.
@@ -165,5 +167,27 @@ func TestAFullDiskAtTheStartSaysWhatToDo(t *testing.T) {
 		if got := withRoom(c.err).Error(); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
 		}
+	}
+}
+
+// asIs sends bytes as they are, and takes no answer.
+type asIs struct{}
+
+func (asIs) Marshal(v any) ([]byte, error)   { return v.([]byte), nil }
+func (asIs) Unmarshal(_ []byte, _ any) error { return nil }
+func (asIs) Name() string                    { return "proto" }
+
+// Each two bytes are a pair, which takes a hundred times as much in memory.
+func TestRequestsOfTooManyPartsAreRefused(t *testing.T) {
+	r := start(t)
+	conn, err := grpc.NewClient(r.storeAddr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	err = conn.Invoke(within(t, verifyLimit), tikvpb.Tikv_RawBatchPut_FullMethodName, bytes.Repeat([]byte{2<<3 | 2, 0}, 4<<20),
+		nil, grpc.ForceCodec(asIs{}))
+	if err == nil || !strings.Contains(err.Error(), "send less at once") {
+		t.Errorf("got %v", err)
 	}
 }

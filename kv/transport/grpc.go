@@ -30,7 +30,7 @@ const (
 type grpcNetwork struct{ options []grpc.DialOption }
 
 // GRPC is the network of real processes: each stream and each snapshot has a connection of its own. To be reached,
-// Register the transport with a grpc.Server that has ServerOptions, takes messages of 33 MiB and allows a ping each 10 s.
+// Register the transport with a grpc.Server that reads by kv/codec, takes messages of 33 MiB and allows a ping each 10 s.
 func GRPC(options ...grpc.DialOption) Network { return &grpcNetwork{options} }
 
 func (n *grpcNetwork) join(*Transport)  {}

@@ -22,8 +22,6 @@ const (
 	// more of either was not made by one.
 	maxEntries       = 1 << 16
 	maxFrameMessages = 1 << 16
-	// maxFrameEntries bounds those of all messages of a frame: of one that is large by itself, or of many that are not.
-	maxFrameEntries = 2 * maxEntries
 )
 
 // sizeOf is what a message counts against every limit in bytes.

@@ -160,7 +160,7 @@ func (o *Options) setDefaults() {
 	o.SnapshotLongestPause = cmp.Or(o.SnapshotLongestPause, 10*time.Second)
 }
 
-// Register lets other stores reach this one through g, a server with ServerOptions.
+// Register lets other stores reach this one through g, a server that reads by kv/codec.
 func (t *Transport) Register(g grpc.ServiceRegistrar) { registerService(g, t) }
 
 // Send hands messages to the queue of a store and returns at once. Messages to one store arrive in the order in which

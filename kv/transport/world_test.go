@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 
+	"tinykv/kv/codec"
 	"tinykv/kv/region"
 	"tinykv/kv/replica"
 	"tinykv/kv/snapshot"
@@ -103,7 +104,7 @@ func (w *world) startHandler(o Options, h Handler) *store {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		server := grpc.NewServer(append(ServerOptions(), grpc.MaxRecvMsgSize(64<<20))...)
+		server := grpc.NewServer(codec.ServerOption(), grpc.MaxRecvMsgSize(64<<20))
 		s.Register(server)
 		var serving sync.WaitGroup
 		serving.Go(func() {
