@@ -269,7 +269,8 @@ func (p *process) checkFresh(a *attempt) {
 // will know soon what became of them. And no more wait than may.
 func (p *process) checkIdle() {
 	for _, id := range p.cancelled {
-		if a := p.waiting[id]; a != nil && (a.reads || !p.view.Leads()) {
+		leads := p.view.Leads() || p.view.Gone // one that was removed may lead until it has handed over
+		if a := p.waiting[id]; a != nil && (a.reads || !leads) {
 			p.c.fail("one-answer", "store %d has nothing to do, and request %d, which was cancelled, still waits", p.id, id)
 		}
 	}
