@@ -143,7 +143,8 @@ func (c *Cluster) happen(p *process, d *Decision) {
 // operatorTicks is how long operators wait for an answer.
 const operatorTicks = 50
 
-// administer asks a store for what operators and schedulers ask for. That it may be refused is part of the run.
+// administer asks a store for what operators and schedulers ask for. That it may be refused is part of the run. Who wants
+// other members says which ones it knows: an id is never used again.
 func (c *Cluster) administer(p *process, d *Decision) {
 	rc := store.RequestContext{ClusterID: clusterID, RegionID: firstRegion}
 	c.requests++
@@ -156,6 +157,7 @@ func (c *Cluster) administer(p *process, d *Decision) {
 		return
 	}
 	c.saw("change asked")
+	rc.Epoch = p.view.Region.Epoch
 	change := store.ChangePeer{ID: id, RequestContext: rc, Peer: region.Peer{ID: d.Value, StoreID: d.To}}
 	switch d.What {
 	case "add":
