@@ -78,8 +78,8 @@ func (r *Replica) allowCompaction(cmd *command.CompactLog, own uint64) error {
 // tickCompaction proposes a command.CompactLog if this peer leads, no snapshot is being installed, the log is tooLong,
 // and compactUpTo finds something that can go. The command names the entry at that index, so it has its term, too
 // (TermOf). Then it waits until this proposal is applied (proposed, its index) before it makes another; but no longer
-// than the term in which it was made (lead). If raft drops the proposal, or the log can't tell the term, nothing is lost:
-// a later tick tries again.
+// than the term in which it was made ([compaction.lead], called in each tick in which this peer leads). If raft drops the
+// proposal, or the log can't tell the term, nothing is lost: a later tick tries again.
 func (r *Replica) tickCompaction() {
 	c := &r.compact
 	if !r.node.IsLeader() || r.installing() {

@@ -7,7 +7,10 @@
 package stage2cb_test
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -169,6 +172,17 @@ func addCompactions(found map[raftlog.Position]command.CompactLog, entries []raf
 			}
 		}
 	}
+}
+
+// proposals tells what compactions found, the first of them in full.
+func proposals(found map[raftlog.Position]command.CompactLog) string {
+	places := slices.SortedFunc(maps.Keys(found), func(a, b raftlog.Position) int { return cmp.Compare(a.Index, b.Index) })
+	words := []string{fmt.Sprintf("%d proposed", len(places))}
+	for _, at := range places[:min(len(places), 5)] {
+		c := found[at]
+		words = append(words, fmt.Sprintf("%s CompactLog %d/%d", show(at), c.Index, c.Term))
+	}
+	return strings.Join(words, ", ")
 }
 
 // compactEntry is an entry that holds a CompactLog.

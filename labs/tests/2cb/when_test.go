@@ -18,7 +18,7 @@ func TestShortLogsAreLeftAlone(t *testing.T) {
 	d, leader := begin(t, length)
 	writes(d, leader, 0, manyEntries-2)
 	d.Tick(50)
-	d.Check(len(compactions(d)) == 0, "no compaction is proposed", "%v", compactions(d))
+	d.Check(len(compactions(d)) == 0, "no compaction is proposed", "%s", proposals(compactions(d)))
 	for _, s := range d.Stores {
 		isWhole(d, s, "it is short")
 		d.Check(syncs(s) == 0, fmt.Sprintf("no sync of store %d's data", s.ID), "%d", syncs(s))
@@ -135,8 +135,7 @@ func TestOneCompactionAtATime(t *testing.T) {
 		return storedesk.Deliver
 	}
 	d.Tick(30)
-	d.Check(len(compactions(d)) == 1, "one compaction is proposed, and the leader waits for it", "%d: %v", len(compactions(d)),
-		compactions(d))
+	d.Check(len(compactions(d)) == 1, "one compaction is proposed, and the leader waits for it", "%s", proposals(compactions(d)))
 	d.Check(leader.State().Last.Index == mark+1, "one entry comes in 30 ticks", "%d", leader.State().Last.Index-mark)
 	d.Heal()
 	d.Tick(5)
@@ -164,7 +163,7 @@ func TestIdleLeaderProposesNoMore(t *testing.T) {
 		writes(d, leader, 0, 30)
 		d.Tick(5)
 		n := len(compactions(d))
-		d.Check(n >= 1 && n <= 3, "30 entries are worth a compaction, or three", "%v", compactions(d))
+		d.Check(n >= 1 && n <= 3, "30 entries are worth a compaction, or three", "%s", proposals(compactions(d)))
 		mark := leader.State().Last
 		d.Tick(60)
 		d.Check(leader.State().Last == mark, "nothing more is appended while nobody writes", "%s, after %s", place(leader), show(mark))
@@ -231,7 +230,7 @@ func TestLostCompactionIsNotWaitedFor(t *testing.T) {
 	d.Run()
 	d.Tick(4)
 	lost := compactions(d)
-	d.Check(len(lost) == 1, "store 1 proposes a compaction: all have more than 10 entries", "%v", lost)
+	d.Check(len(lost) == 1, "store 1 proposes one compaction: all have more than 10 entries", "%s", proposals(lost))
 	d.Overthrow(leader, next)
 	d.Heal()
 	d.Tick(3)
