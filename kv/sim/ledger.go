@@ -208,7 +208,7 @@ func (l *ledger) note(b *engine.Batch) {
 }
 
 // checkQuorum checks, when an entry is applied for the first time anywhere, that it is durable on a majority: on stores that
-// are up for certain, on others perhaps.
+// are up for certain, on others perhaps; and nobody knows what was on a disk that rots.
 func (p *process) checkQuorum(e *raft.Entry) {
 	c := p.c
 	if c.opts.Spares > 0 {
@@ -223,7 +223,7 @@ func (p *process) checkQuorum(e *raft.Entry) {
 			continue
 		}
 		term, err := q.raftLog.Term(firstRegion, e.Index)
-		if err == raft.ErrCompacted || err == nil && term == e.Term && q.durable.last.Index >= e.Index {
+		if err == raft.ErrCompacted || err != nil && q.rotten || err == nil && term == e.Term && q.durable.last.Index >= e.Index {
 			copies++
 		}
 	}

@@ -4,6 +4,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -144,7 +145,7 @@ func (p *process) whatIsLeft(leader *process) string {
 	case p.core == nil:
 		return "is up"
 	case len(p.waiting) > 0:
-		return "answers those who wait"
+		return "answers " + p.c.describeCall(p.waiting[slices.Min(slices.Collect(maps.Keys(p.waiting)))])
 	case len(p.streams) > 0:
 		return "has no stream"
 	case p.busy || len(p.inbox) > 0 || p.discarding > 0:

@@ -171,12 +171,19 @@ func (p *process) haveRead(a *attempt, r reply) {
 	p.c.at(p.c.now+time.Duration(chance>>8%uint64(30*tick)), event{kind: evThought, process: p, life: p.life, attempt: a})
 }
 
-// thought is a swap that has thought about what it has read, for so long that another store may have led meanwhile.
+// thought is a swap that has thought about what it has read, for so long that another store may have led meanwhile. If its
+// client has given up by then, it does not write.
 func (p *process) thought(a *attempt) {
-	if p.waiting[a.id] == a {
-		a.ours = false
-		p.write(a)
+	switch {
+	case p.waiting[a.id] != a:
+		return
+	case a.call.over:
+		delete(p.waiting, a.id)
+		p.unlatch(a)
+		return
 	}
+	a.ours = false
+	p.write(a)
 }
 
 // serve reads what was asked for out of one state. A disk that rots fails the read, and the store at the next occasion.
