@@ -361,7 +361,7 @@ var mistakes = []mistake{
 			if len(w.lost) > 0 {
 				b := new(engine.Batch)
 				b.Put(engine.Default, []byte("key1"), w.lost)
-				_ = w.p.engine.Write(b, engine.Buffered)
+				_ = w.p.engine.Write(b, engine.Synced) // or a crash would take it back
 			}
 			w.lost = nil
 		}}, []string{"linearizable"}},
