@@ -554,7 +554,7 @@ var stages = []Stage{
 			{"kv/replica/compact.go", "Replica.tickCompaction"},
 		},
 		Tests: []Test{
-			{Name: "TestCutLogBeginsInTheMiddle", Points: 4},
+			{Name: "TestCutLogBeginsInTheMiddle", Points: 3},
 			{Name: "TestCutsAndAppendsInOneBatch", Points: 2},
 			{Name: "TestCutsNeverGoBack", Points: 3},
 			{Name: "TestCutBehindTheEndIsRefused", Points: 1},
@@ -598,6 +598,7 @@ var stages = []Stage{
 			{Name: "TestCutNeedsNoSyncOfTheLog", Points: 1},
 			{Name: "TestCutHasTheTermOfItsEntry", Points: 2},
 			{Name: "TestLogOfARemovedPeerGoesAfterASync", Points: 1},
+			{Name: "TestLogOfARemovedPeerWaitsForTheNextSync", Points: 1},
 			{Name: "TestFailedSyncCutsNothing", Points: 1},
 			{Name: "TestRestartFindsTheCutLog", Points: 2},
 			{Name: "TestRestartKnowsHowLargeTheLogIs", Points: 1},

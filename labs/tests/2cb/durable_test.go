@@ -242,6 +242,32 @@ func TestLogOfARemovedPeerGoesAfterASync(t *testing.T) {
 	d.Check(syncs(gone) == 1, "one sync", "%d", syncs(gone))
 }
 
+// A sync that began before a peer was removed does not tell that the end of its data is durable.
+func TestLogOfARemovedPeerWaitsForTheNextSync(t *testing.T) {
+	d, leader := begin(t, ended)
+	gone := d.Store(3)
+	holdSyncs(gone)
+	writes(d, leader, 0, 30)
+	d.Tick(3)
+	before := theSync(d, gone)
+	d.Say("store 3: loses its peer while the sync is under way")
+	r := leader.Changes(raft.ConfChangeRemoveNode, gone)
+	d.Tick(100)
+	d.Acked(r)
+	d.Check(gone.Pairs() == "", "the data of the peer on store 3, which was removed, is deleted", "%s", gone.Pairs())
+	before.Finish()
+	d.Tick(3)
+	_, there, err := gone.Log.State(1)
+	d.Must("reading the state of store 3's log", err)
+	d.Check(there, "its log is kept: the sync that has ended began before the data was deleted", "it is gone")
+	theSync(d, gone).Finish()
+	d.Tick(3)
+	_, there, err = gone.Log.State(1)
+	d.Must("reading the state of store 3's log", err)
+	d.Check(!there, "the next sync has ended: the log is removed", "it is there still: %s", place(gone))
+	d.Check(len(syncing(gone)) == 0, "nobody waits for a sync any more", "%d are under way", len(syncing(gone)))
+}
+
 // A disk that fails to sync ends the store; nothing is cut.
 func TestFailedSyncCutsNothing(t *testing.T) {
 	d, leader := begin(t, durable)
