@@ -34,10 +34,10 @@ check:
 unit: ## the tests of this module alone, the proof of the course among them
 	@[ "$$($(GO) env CGO_ENABLED)" = 1 ] || \
 	echo "left out, because there is no C compiler: the tests of the badger engine, and the proof of stage 1a"
-	$(GOTEST) ./...
+	$(GOTEST) -timeout 40m ./...
 
 race: ## the tests of the packages that have goroutines, under the race detector
-	$(GOTEST) -race $$($(GO) list ./kv/... ./scheduler/... | grep -vE '$(PURE)')
+	$(GOTEST) -race -timeout 40m $$($(GO) list ./kv/... ./scheduler/... | grep -vE '$(PURE)')
 
 crash: ## kill -9 a server hundreds of times while it is written to (KILLS=300)
 	$(GOTEST) -count=1 -timeout 60m -v -run '^TestKilled' ./kv -kills $(or $(KILLS),300)
@@ -49,7 +49,7 @@ snapshot: ## bring up a new store beside clients that write, and judge the memor
 	$(GOTEST) -count=1 -timeout 60m -v -run '^TestALargeSnapshot' ./kv -mib $(or $(MIB),256)
 
 interop: ## an unmodified TiKV client and go-ycsb against our server
-	cd kv/interop && $(GOTEST) -count=1 ./...
+	cd kv/interop && $(GOTEST) -count=1 -timeout 40m ./...
 
 bench: ## throughput, latency and CPU per operation of each layer; our Raft beside etcd's
 	cd kv/bench && $(GO) test -trimpath -run '^$$' -bench . ./...
