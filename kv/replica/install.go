@@ -122,8 +122,10 @@ func checkHead(head *snapshot.Head) error {
 // (Batch.Install with the position, the spool and the encoded head). From here on
 //
 //   - writes that wait learn their fate as far as it can be known (pendingWrites.covered);
-//   - the region is the snapshot's (adopt);
-//   - nothing is applied (raft.PauseApply) until the data is installed, which is asked for at once (beginInstall).
+//   - the snapshot is the one that is being installed (current), and its region and configuration are this peer's (region,
+//     conf), though not yet its position; the account of the log begins anew behind it (compact, compactedTo);
+//   - nothing is applied (raft.PauseApply) until the data is installed, which is asked for at once (begin,
+//     beginInstall).
 func (r *Replica) acceptSnapshot(taken *raft.Snapshot, w *Work) error {
 	received := r.install.received
 	r.install.received = nil
@@ -204,8 +206,9 @@ func (r *Replica) noteInstalled(w *Work) {
 // resumeInstall goes on, when the peer is opened, with a snapshot that the log says is to be installed (note; nil: there
 // is none). The applied position of the data store, which is the last thing an installation writes, tells how far it
 // came before the end of the last life. At the snapshot's position, or beyond, it was complete: it must not be begun
-// anew, only the note is left to be cleared (finished). Before it, it is adopted as if it had been accepted just now
-// (adopt, begin), with the head as the note has it. Errors are those of snapshot.DecodeHead.
+// anew, only the note is left to be cleared (finished). Before it, the peer becomes what acceptSnapshot would have made of
+// it (current, region, conf, compact), with the head as the note has it, and the installation is still to be asked for
+// (begin). There is no raft node yet: start pauses it. Errors are those of snapshot.DecodeHead.
 func (r *Replica) resumeInstall(note *raftlog.Install) error {
 	if note == nil {
 		return nil

@@ -31,7 +31,7 @@ func TestHalfAStateIsNotServed(t *testing.T) {
 		_, busy := storedesk.ErrorAs[*region.BusyError](r)
 		d.Check(busy, "a store that installs is busy to those who read", "%s", r)
 		d.Check(s.View().Installing && s.View().Applied == before, fmt.Sprintf("the view says that it is installing, and applied %d",
-			before.Index), "%+v", s.View())
+			before.Index), "installing %v, applied %d", s.View().Installing, s.View().Applied.Index)
 		d.Check(s.Get("meanwhile") == storedesk.Nothing, "what comes behind the snapshot is not applied", "meanwhile=%s",
 			s.Get("meanwhile"))
 		if s.Applied() == in.Head.Position {

@@ -51,6 +51,9 @@ func TestWrongSnapshotsAreRefused(t *testing.T) {
 		{"for a later peer, of no later epoch", func(h *snapshot.Head) { h.To.ID = 90 }, replica.StalePeer},
 		{"of an earlier Version", func(h *snapshot.Head) { h.Region.Epoch.Version = 0 }, replica.StaleEpoch},
 		{"of an earlier ConfVer", func(h *snapshot.Head) { h.Region.Epoch.ConfVer = 0 }, replica.StaleEpoch},
+		{"of an earlier Version, that contradicts itself", func(h *snapshot.Head) {
+			h.Region.Epoch.Version, h.Region.Peers = 0, h.Region.Peers[:2]
+		}, replica.StaleEpoch},
 		{"of a region that it is not of", func(h *snapshot.Head) { h.Region.ID = 9 }, replica.BadSnapshot},
 		{"of a region without this peer", func(h *snapshot.Head) { h.Region.Peers = h.Region.Peers[:2] }, replica.BadSnapshot},
 		{"with a voter that is no peer", func(h *snapshot.Head) { h.ConfState.Voters = []uint64{11, 12, 13, 14} },
@@ -71,6 +74,13 @@ func TestWrongSnapshotsAreRefused(t *testing.T) {
 		h.Region.Peers, h.ConfState.Voters = slices.Clone(h.Region.Peers), slices.Clone(h.ConfState.Voters)
 		c.change(&h)
 		d.Say("the next snapshot is %s", c.name)
+		discards, next := 0, d.Before
+		d.Before = func(o *server, e store.Effect) {
+			if _, ok := e.(store.Discard); ok {
+				discards++
+			}
+			next(o, e)
+		}
 		arrives(d, s, h, puts("a", "wrong"))
 		d.Run()
 		if got := memory(s); !reflect.DeepEqual(got, before) {
@@ -82,6 +92,7 @@ func TestWrongSnapshotsAreRefused(t *testing.T) {
 		d.Heal()
 		leader.Puts("a", "2")
 		d.Tick(2)
+		d.Check(discards == 1, "its spool is discarded once: it never was the peer's", "%d times", discards)
 		d.Check(s.Get("a") == "2", "store 3 goes on: a=2", "a=%s", s.Get("a"))
 		settled(d)
 	}
@@ -279,7 +290,8 @@ func TestAcceptedByOneSyncedWrite(t *testing.T) {
 	d.Must("decoding the head that the log remembers", err)
 	d.Check(h.Position == at && h.To == install.Head.To, "the log remembers the head", "%+v", h)
 	v := away.View()
-	d.Check(v.Installing && v.Kept == at, "the store tells that it installs, and where its log begins", "%+v", v)
+	d.Check(v.Installing && v.Kept == at, fmt.Sprintf("the view says that it installs, and that the log begins behind %d/%d", at.Index,
+		at.Term), "installing %v, behind %d/%d", v.Installing, v.Kept.Index, v.Kept.Term)
 	jobs[store.Install](away)[0].Finish()
 	settled(d)
 }

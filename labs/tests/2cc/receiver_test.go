@@ -210,12 +210,17 @@ func TestReceivingIsBounded(t *testing.T) {
 		r := snapshot.NewReceiver(spool, w)
 		var err error
 		for _, chunk := range chunks {
+			if uint64(spool.Used())+uint64(len(chunk)) > c.most {
+				chunk = slices.Clone(chunk)
+				chunk[len(chunk)/2] ^= 1 // nobody looks at it any more
+			}
 			if _, err = r.Accept(slices.Clone(chunk)); err != nil {
 				break
 			}
 			b.check(uint64(spool.Used()) <= c.most, fmt.Sprintf("never more than %d bytes are kept", c.most), "%d", spool.Used())
 		}
-		b.check(errors.Is(err, snapshot.ErrTooLarge) && spool.Used() == 0, "the rest is refused with ErrTooLarge, and nothing is kept",
+		b.check(errors.Is(err, snapshot.ErrTooLarge) && spool.Used() == 0,
+			"a chunk beyond the limit is ErrTooLarge, even if it is damaged, and nothing is kept",
 			"%v, %d bytes", err, spool.Used())
 	}
 }
@@ -255,6 +260,7 @@ func TestSpoolThatFailsKeepsNothing(t *testing.T) {
 		r := snapshot.NewReceiver(spool, wanted)
 		for j, c := range chunks {
 			if j == i {
+				b.say("the disk of the spool fails when chunk %d of %d comes", i, len(chunks))
 				spool.Fail(broke)
 			}
 			complete, err := r.Accept(slices.Clone(c))
@@ -266,6 +272,7 @@ func TestSpoolThatFailsKeepsNothing(t *testing.T) {
 	}
 	spool := b.newSpool()
 	spool.failCommit = broke
+	b.say("the disk takes all chunks, and fails when the spool is committed")
 	_, complete, err := receive(spool, wanted, chunks...)
 	b.check(errors.Is(err, broke) && !complete, "a spool that can't be made durable is the disk's error", "complete %v, %v", complete, err)
 }

@@ -103,6 +103,8 @@ func TestFailureEndsTheStream(t *testing.T) {
 	b := newTable(t, streamed)
 	e := b.engineWith(everywhere("new")...)
 	clean := len(b.chunks(e, headOf(span), 1))
+	want := 1 + len(inside(everywhere("new"), span)) + 1
+	b.check(clean == want, fmt.Sprintf("a head, a chunk for each pair, an end: %d chunks", want), "%d", clean)
 	for at := 1; at < clean-1; at++ {
 		snap, err := e.Snapshot()
 		b.must("a snapshot", err)

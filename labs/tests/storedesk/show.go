@@ -121,7 +121,11 @@ func short(p []byte) string {
 func ShowPosition(p raftlog.Position) string { return fmt.Sprintf("%d/%d", p.Index, p.Term) }
 
 func showState(s raftlog.State) string {
-	return fmt.Sprintf("%s, entries behind %s up to %s", ShowHard(s.Hard), ShowPosition(s.Truncated), ShowPosition(s.Last))
+	text := fmt.Sprintf("%s, entries behind %s up to %s", ShowHard(s.Hard), ShowPosition(s.Truncated), ShowPosition(s.Last))
+	if s.Install != nil {
+		text += ", to be installed: spool " + s.Install.Spool
+	}
+	return text
 }
 
 // showChanges shows the regions whose logs are not what they were.
