@@ -121,6 +121,29 @@ func TestNewLeaderKnowsHowLargeItsLogIs(t *testing.T) {
 	}
 }
 
+// A compaction may be applied long after it was proposed. What was appended meanwhile is as large as it was.
+func TestWhatCameAfterACompactionIsCounted(t *testing.T) {
+	d, leader := begin(t, length, byBytes)
+	writesLarge(d, leader, 9, 1<<10)
+	end := leader.State().Last.Index
+	d.Say("what followers acknowledge behind %d is lost", end)
+	d.Net = func(m *replica.Message) storedesk.Fate {
+		if m.Raft.Type == raft.MsgAppResp && m.Raft.Index > end {
+			return storedesk.Lose
+		}
+		return storedesk.Deliver
+	}
+	d.Tick(2)
+	d.Check(len(compactions(d)) == 1, "store 1 proposes one compaction: its log has 9 KiB", "%s", proposals(compactions(d)))
+	for range 16 {
+		leader.Writes("large", large(1<<10))
+	}
+	d.Run()
+	d.Heal()
+	d.Tick(5)
+	d.Check(leader.State().Truncated.Index > end, fmt.Sprintf("it is cut beyond %d: there are 16 KiB more", end), "%s", place(leader))
+}
+
 func TestOneCompactionAtATime(t *testing.T) {
 	d, leader := begin(t, once)
 	d.Isolate(d.Store(3))
