@@ -5,6 +5,7 @@ package storedesk
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"tinykv/kv/region"
 	"tinykv/kv/replica"
@@ -86,7 +87,11 @@ func (d *Desk) Isolate(stores ...*Store) {
 	for _, s := range stores {
 		d.away = append(d.away, s.ID)
 	}
-	d.Say("the network cuts off %v", d.away)
+	if len(stores) == 0 {
+		d.Say("the network cuts off nobody any more")
+		return
+	}
+	d.Say("the network cuts off store %s", strings.Trim(fmt.Sprint(d.away), "[]"))
 }
 
 // Heal ends Isolate and Net. What is held stays so.
