@@ -68,5 +68,6 @@
 // Clients: those who give up in time do not know what became of a write; it stays unknown in the history. A refusal that
 // says "never" is believed, and held against the store. Values are unique.
 //
-// What it leaves out: goroutines, sockets, encodings of messages, real engines: tests of real processes are for these.
+// What it leaves out: a second region (package store has tests of that); goroutines, sockets, encodings of messages, real
+// engines (tests of real processes are for these).
 package sim
