@@ -121,6 +121,20 @@ func TestNewLeaderKnowsHowLargeItsLogIs(t *testing.T) {
 	}
 }
 
+// While leadership is handed over, raft takes no proposals. Nobody writes afterwards.
+func TestDroppedCompactionIsTriedAgain(t *testing.T) {
+	d, leader := begin(t, length)
+	writes(d, leader, 0, 30)
+	d.Isolate(d.Store(2))
+	leader.Transfers(d.Store(2))
+	d.Run()
+	d.Tick(3)
+	d.Heal()
+	d.Tick(20)
+	d.Check(leader.Leads(), "store 1 leads: the transfer came to nothing", "%s", leader.Where())
+	isShort(d, leader)
+}
+
 // A compaction may be applied long after it was proposed. What was appended meanwhile is as large as it was.
 func TestWhatCameAfterACompactionIsCounted(t *testing.T) {
 	d, leader := begin(t, length, byBytes)
