@@ -6,7 +6,6 @@
 package badger
 
 import (
-	"bytes"
 	"fmt"
 	"hash/crc32"
 	"os"
@@ -58,7 +57,7 @@ func (e *Engine) noteTables() {
 		}
 	}
 	if content, err := os.ReadFile(d.Path(log)); err == nil {
-		content = bytes.TrimRight(content, "\x00") // the rest is preallocated; no write is under way
+		content = content[:wholeTransactions(content)] // no write is under way; what follows will be written over
 		tables.Begin(log, crc32.Checksum(content, castagnoli), int64(len(content)))
 	}
 	if tables.Write(d) == nil {

@@ -179,6 +179,49 @@ func TestHugeRangeDeleteIsRefused(t *testing.T) {
 	}
 }
 
+// TestTornEndIsNotCountedOn leaves half a transaction at the end of the log, as kill -9 does, and lets the next life note
+// what the log begins with before it writes over that end.
+func TestTornEndIsNotCountedOn(t *testing.T) {
+	whole, torn, killed := t.TempDir(), t.TempDir(), t.TempDir()
+	e, err := Open(whole, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	crash := func(from, to string) {
+		t.Helper()
+		if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeForTest(t, e, "a", "1")
+	writeForTest(t, e, "b", strings.Repeat("b", 4096))
+	crash(whole, torn)
+	log := filepath.Join(torn, newestLog(torn))
+	content, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := wholeTransactions(content)
+	copy(content[end-10:end], make([]byte, 10)) // the last bytes did not get there
+	if err := os.WriteFile(log, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	second, err := Open(torn, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	writeForTest(t, second, "c", "3") // it is noted now
+	writeForTest(t, second, "d", strings.Repeat("d", 1024))
+	crash(torn, killed)
+	third, err := Open(killed, Options{})
+	if err != nil {
+		t.Fatalf("after a torn end was written over: %v", err)
+	}
+	third.Close()
+}
+
 func openForTest(t *testing.T) *Engine {
 	t.Helper()
 	e, err := Open(t.TempDir(), Options{NoCompaction: true})

@@ -117,6 +117,23 @@ func verifyLog(content []byte, at int, last bool) error {
 	}
 }
 
+// wholeTransactions is where the transactions of a file end that begins with one. What lies behind may be the torn end
+// of an earlier life, and is not to be counted on.
+func wholeTransactions(content []byte) (end int) {
+	var current, done uint64 // as in verifyLog
+	for at := 0; at < len(content); {
+		e, ok := readLogEntry(content, at)
+		if !ok || e.ts <= done || current != 0 && current != e.ts {
+			break
+		}
+		at, current = e.end, e.ts
+		if e.meta&metaFinish != 0 {
+			end, current, done = at, 0, e.ts
+		}
+	}
+	return end
+}
+
 // logEntry is what matters of an entry.
 type logEntry struct {
 	meta byte
