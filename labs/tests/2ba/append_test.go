@@ -18,7 +18,7 @@ func TestAppendedEntriesAreRead(t *testing.T) {
 		s.holds(1, begin, entries(6, 6, 6, 7))
 		s.appends(9, 7)
 		s.holds(1, begin, entries(6, 6, 6, 7, 7))
-		s.reopen(storedesk.LoseUnsynced)
+		s.Reopen(storedesk.LoseUnsynced)
 		s.holds(1, begin, entries(6, 6, 6, 7, 7))
 		s.holds(2, begin, nil)
 	}
@@ -32,7 +32,7 @@ func TestConflictingTailIsReplaced(t *testing.T) {
 		s.holds(1, begin, entries(6, 6, 6, 7, 7, 7))
 		s.appends(6, 8, 8, 8, 8, 8)
 		s.holds(1, begin, entries(6, 8, 8, 8, 8, 8))
-		s.reopen(storedesk.LoseUnsynced)
+		s.Reopen(storedesk.LoseUnsynced)
 		s.holds(1, begin, entries(6, 8, 8, 8, 8, 8))
 	}
 }
@@ -44,13 +44,13 @@ func TestReplacedTailDoesNotComeBack(t *testing.T) {
 		s.appends(6, 6, 6, 6, 6, 6, 6)
 		s.appends(8, 7)
 		s.holds(1, begin, entries(6, 6, 6, 7))
-		s.reopen(storedesk.LoseUnsynced)
+		s.Reopen(storedesk.LoseUnsynced)
 		s.holds(1, begin, entries(6, 6, 6, 7))
 		s.appends(9, 8)
-		s.reopen(storedesk.LoseUnsynced)
+		s.Reopen(storedesk.LoseUnsynced)
 		s.holds(1, begin, entries(6, 6, 6, 7, 8))
 		s.appends(6, 9)
-		s.reopen(storedesk.KeepAll)
+		s.Reopen(storedesk.KeepAll)
 		s.holds(1, begin, entries(6, 9))
 	}
 }
@@ -58,12 +58,12 @@ func TestReplacedTailDoesNotComeBack(t *testing.T) {
 func TestReplacedTailIsTheRegionsOwn(t *testing.T) {
 	for _, cache := range []uint64{large, none} {
 		s := newShelf(t, replaced, cache)
-		s.say("region 2 has the entries 6 to 12")
+		s.Say("region 2 has the entries 6 to 12")
 		other := entries(6, 6, 6, 6, 6, 6, 6, 6)
-		s.write(engine.Synced, func(b *raftlog.Batch) { b.Append(2, other) })
+		s.Write(engine.Synced, func(b *raftlog.Batch) { b.Append(2, other) })
 		s.appends(6, 6, 6, 6, 6)
 		s.appends(7, 7)
-		s.reopen(storedesk.LoseUnsynced)
+		s.Reopen(storedesk.LoseUnsynced)
 		s.holds(1, begin, entries(6, 6, 7))
 		s.holds(2, begin, other)
 	}
@@ -74,23 +74,23 @@ func TestTailIsReplacedWithinABatch(t *testing.T) {
 	for _, cache := range []uint64{large, none} {
 		s := newShelf(t, replaced, cache)
 		s.appends(6, 6, 6)
-		s.say("one batch: Append 8/6 9/6 10/6 11/6, Append 9/7, Append 10/7")
-		s.write(engine.Synced, func(b *raftlog.Batch) {
+		s.Say("one batch: Append 8/6 9/6 10/6 11/6, Append 9/7, Append 10/7")
+		s.Write(engine.Synced, func(b *raftlog.Batch) {
 			b.Append(1, entries(8, 6, 6, 6, 6))
 			b.Append(1, entries(9, 7))
 			b.Append(1, entries(10, 7))
 		})
 		s.holds(1, begin, entries(6, 6, 6, 6, 7, 7))
-		s.reopen(storedesk.LoseUnsynced)
+		s.Reopen(storedesk.LoseUnsynced)
 		s.holds(1, begin, entries(6, 6, 6, 6, 7, 7))
-		s.say("one batch: Compact 7/6, Append 8/8")
+		s.Say("one batch: Compact 7/6, Append 8/8")
 		at := raftlog.Position{Index: 7, Term: 6}
-		s.write(engine.Synced, func(b *raftlog.Batch) {
+		s.Write(engine.Synced, func(b *raftlog.Batch) {
 			b.Compact(1, at)
 			b.Append(1, entries(8, 8))
 		})
 		s.holds(1, at, entries(8, 8))
-		s.reopen(storedesk.LoseUnsynced)
+		s.Reopen(storedesk.LoseUnsynced)
 		s.holds(1, at, entries(8, 8))
 	}
 }
@@ -103,10 +103,10 @@ func TestAppendThatDoesNotFollowIsRefused(t *testing.T) {
 		s.compacts(7, 6)
 		var b raftlog.Batch
 		b.Append(1, entries(first, 6))
-		s.say("Append(region 1, %s)", storedesk.ShowEntries(entries(first, 6)))
-		p := recovered(func() { _ = s.log.Write(&b, engine.Synced) })
+		s.Say("Append(region 1, %s)", storedesk.ShowEntries(entries(first, 6)))
+		p := recovered(func() { _ = s.Log.Write(&b, engine.Synced) })
 		if follows := first == 9; (p == nil) != follows {
-			s.broken(map[bool]string{true: "it is taken", false: "a panic"}[follows], "panic: %v", p)
+			s.Brokenf(map[bool]string{true: "it is taken", false: "a panic"}[follows], "panic: %v", p)
 		}
 	}
 }
@@ -119,15 +119,15 @@ func TestLargeAppendsAreWrittenInParts(t *testing.T) {
 		list[i].Data = make([]byte, 6<<20)
 		list[i].Data[0] = byte(i)
 	}
-	s.say("Append of the entries 6 to 8, of 6 MiB each, then of entry 7 again, which is small")
-	s.write(engine.Synced, func(b *raftlog.Batch) { b.Append(1, list) })
+	s.Say("Append of the entries 6 to 8, of 6 MiB each, then of entry 7 again, which is small")
+	s.Write(engine.Synced, func(b *raftlog.Batch) { b.Append(1, list) })
 	again := entries(7, 7)
-	s.write(engine.Synced, func(b *raftlog.Batch) { b.Append(1, again) })
-	s.reopen(storedesk.LoseUnsynced)
-	state, _, err := s.log.State(1)
-	s.check(err == nil && state.Last == raftlog.Position{Index: 7, Term: 7}, "the last entry is 7/7", "%v, %v",
+	s.Write(engine.Synced, func(b *raftlog.Batch) { b.Append(1, again) })
+	s.Reopen(storedesk.LoseUnsynced)
+	state, _, err := s.Log.State(1)
+	s.Check(err == nil && state.Last == raftlog.Position{Index: 7, Term: 7}, "the last entry is 7/7", "%v, %v",
 		state.Last, err)
-	got, err := s.log.Entries(1, 6, 8, 20<<20)
-	s.check(err == nil && len(got) == 2 && len(got[0].Data) == 6<<20 && got[1].Term == 7, "the entries 6/6, of 6 MiB, and 7/7",
+	got, err := s.Log.Entries(1, 6, 8, 20<<20)
+	s.Check(err == nil && len(got) == 2 && len(got[0].Data) == 6<<20 && got[1].Term == 7, "the entries 6/6, of 6 MiB, and 7/7",
 		"%s, error %v", storedesk.ShowEntries(got), err)
 }

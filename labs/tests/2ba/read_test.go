@@ -22,7 +22,7 @@ func half(t *testing.T, rule explain.Rule) *shelf {
 	t.Helper()
 	s := newShelf(t, rule, large)
 	s.appends(6, 6, 6, 6, 7)
-	s.reopen(storedesk.LoseUnsynced) // the cache of a log that was just opened is empty
+	s.Reopen(storedesk.LoseUnsynced) // the cache of a log that was just opened is empty
 	s.appends(10, 7, 8, 8, 8)
 	return s
 }
@@ -33,7 +33,7 @@ func TestFirstEntryComesWhateverItsSize(t *testing.T) {
 	s := half(t, portions)
 	for lo := uint64(6); lo <= 13; lo++ {
 		for _, limit := range []uint64{0, 1, entryBytes - 1, entryBytes, 2*entryBytes - 1} {
-			s.reads(1, lo, 14, limit, halfEntries[lo-6:lo-5])
+			s.Reads(1, lo, 14, limit, halfEntries[lo-6:lo-5])
 		}
 	}
 }
@@ -44,10 +44,10 @@ func TestEntriesFitIntoMaxBytes(t *testing.T) {
 		for hi := lo + 1; hi <= 14; hi++ {
 			for n := uint64(1); n <= 9; n++ {
 				want := halfEntries[lo-6 : min(hi, lo+n)-6]
-				s.reads(1, lo, hi, n*entryBytes, want)
-				s.reads(1, lo, hi, (n+1)*entryBytes-1, want)
+				s.Reads(1, lo, hi, n*entryBytes, want)
+				s.Reads(1, lo, hi, (n+1)*entryBytes-1, want)
 			}
-			s.reads(1, lo, hi, math.MaxUint64, halfEntries[lo-6:hi-6])
+			s.Reads(1, lo, hi, math.MaxUint64, halfEntries[lo-6:hi-6])
 		}
 	}
 }
@@ -57,16 +57,16 @@ func TestPortionsHaveNoGaps(t *testing.T) {
 	s := newShelf(t, portions, large)
 	list := entries(6, 6, 6, 6, 6, 6, 6)
 	list[1].Data, list[2].Data, list[4].Data = make([]byte, 100), make([]byte, 200), make([]byte, 100)
-	s.say("the entries 6 to 11, of which 7 has 100 bytes, 8 has 200, 10 has 100")
-	s.write(engine.Synced, func(b *raftlog.Batch) { b.Append(1, list[:3]) })
-	s.reopen(storedesk.LoseUnsynced)
-	s.write(engine.Synced, func(b *raftlog.Batch) { b.Append(1, list[3:]) })
-	s.reads(1, 6, 12, entryBytes+116+100, list[:2])
-	s.reads(1, 7, 12, 200, list[1:2])
-	s.reads(1, 8, 12, 30, list[2:3])
-	s.reads(1, 8, 12, 216+entryBytes, list[2:4])
-	s.reads(1, 8, 12, 216+entryBytes+60, list[2:4])
-	s.reads(1, 9, 12, entryBytes+60, list[3:4])
+	s.Say("the entries 6 to 11, of which 7 has 100 bytes, 8 has 200, 10 has 100")
+	s.Write(engine.Synced, func(b *raftlog.Batch) { b.Append(1, list[:3]) })
+	s.Reopen(storedesk.LoseUnsynced)
+	s.Write(engine.Synced, func(b *raftlog.Batch) { b.Append(1, list[3:]) })
+	s.Reads(1, 6, 12, entryBytes+116+100, list[:2])
+	s.Reads(1, 7, 12, 200, list[1:2])
+	s.Reads(1, 8, 12, 30, list[2:3])
+	s.Reads(1, 8, 12, 216+entryBytes, list[2:4])
+	s.Reads(1, 8, 12, 216+entryBytes+60, list[2:4])
+	s.Reads(1, 9, 12, entryBytes+60, list[3:4])
 }
 
 func TestEntriesThatAreNotThere(t *testing.T) {
@@ -85,9 +85,9 @@ func TestEntriesThatAreNotThere(t *testing.T) {
 			{1, 12, 13, raft.ErrUnavailable}, {2, 6, 7, raft.ErrUnavailable}, {2, 5, 6, raft.ErrCompacted},
 			{9, 1, 2, raft.ErrUnavailable},
 		} {
-			got, err := s.log.Entries(c.region, c.lo, c.hi, math.MaxUint64)
+			got, err := s.Log.Entries(c.region, c.lo, c.hi, math.MaxUint64)
 			if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
-				s.broken(fmt.Sprintf("Entries(region %d, %d, %d): %v", c.region, c.lo, c.hi, orNil(c.want)), "%s, %v",
+				s.Brokenf(fmt.Sprintf("Entries(region %d, %d, %d): %v", c.region, c.lo, c.hi, orNil(c.want)), "%s, %v",
 					storedesk.ShowEntries(got), orNil(err))
 			}
 		}
@@ -104,27 +104,27 @@ func orNil(err error) string {
 func TestTermIsKnownFromTruncatedToLast(t *testing.T) {
 	for _, cache := range []uint64{large, none} {
 		s := newShelf(t, absent, cache)
-		s.term(1, 5, 5)
+		s.Term(1, 5, 5)
 		s.appends(6, 6, 6, 7, 8, 8)
 		s.compacts(8, 7)
 		for restarted := range 2 {
-			s.term(1, 8, 7)
-			s.term(1, 9, 8)
-			s.term(1, 10, 8)
+			s.Term(1, 8, 7)
+			s.Term(1, 9, 8)
+			s.Term(1, 10, 8)
 			for index, want := range map[uint64]error{6: raft.ErrCompacted, 7: raft.ErrCompacted, 11: raft.ErrUnavailable,
 				99: raft.ErrUnavailable} {
-				term, err := s.log.Term(1, index)
-				s.check(errors.Is(err, want), fmt.Sprintf("Term(%d): %v", index, want), "%d, %v", term, orNil(err))
+				term, err := s.Log.Term(1, index)
+				s.Check(errors.Is(err, want), fmt.Sprintf("Term(%d): %v", index, want), "%d, %v", term, orNil(err))
 			}
-			term, err := s.log.Term(9, 1)
-			s.check(errors.Is(err, raft.ErrUnavailable), "Term of an unknown region: "+raft.ErrUnavailable.Error(), "%d, %v",
+			term, err := s.Log.Term(9, 1)
+			s.Check(errors.Is(err, raft.ErrUnavailable), "Term of an unknown region: "+raft.ErrUnavailable.Error(), "%d, %v",
 				term, orNil(err))
 			if restarted == 0 {
-				s.reopen(storedesk.KeepAll)
+				s.Reopen(storedesk.KeepAll)
 			}
 		}
 		s.compacts(10, 8)
-		s.term(1, 10, 8)
+		s.Term(1, 10, 8)
 		s.holds(1, raftlog.Position{Index: 10, Term: 8}, nil)
 	}
 }
@@ -135,11 +135,11 @@ func TestHandedOutEntriesNeverChange(t *testing.T) {
 	var held, copies [][]raft.Entry
 	hold := func() {
 		t.Helper()
-		state, _, _ := s.log.State(1)
+		state, _, _ := s.Log.State(1)
 		for lo := state.Truncated.Index + 1; lo <= state.Last.Index; lo++ {
 			for hi := lo + 1; hi <= state.Last.Index+1; hi++ {
-				got, err := s.log.Entries(1, lo, hi, math.MaxUint64)
-				s.check(err == nil, "entries", "error: %v", err)
+				got, err := s.Log.Entries(1, lo, hi, math.MaxUint64)
+				s.Check(err == nil, "entries", "error: %v", err)
 				own := append([]raft.Entry{}, got...)
 				for i := range own {
 					own[i].Data = append([]byte{}, own[i].Data...)
@@ -163,7 +163,7 @@ func TestHandedOutEntriesNeverChange(t *testing.T) {
 		step()
 		for i := range held {
 			if !reflect.DeepEqual(held[i], copies[i]) {
-				s.broken("what was handed out before stays "+storedesk.ShowEntries(copies[i]), "it is %s",
+				s.Brokenf("what was handed out before stays "+storedesk.ShowEntries(copies[i]), "it is %s",
 					storedesk.ShowEntries(held[i]))
 			}
 		}
@@ -175,12 +175,12 @@ func TestPortionsHaveNoRoomBehindThem(t *testing.T) {
 	s := half(t, immutable)
 	for lo := uint64(6); lo <= 12; lo++ {
 		for hi := lo + 1; hi <= 13; hi++ {
-			got, err := s.log.Entries(1, lo, hi, math.MaxUint64)
-			s.check(err == nil, "entries", "error: %v", err)
-			s.say("append(Entries(%d, %d), 77/77)", lo, hi)
+			got, err := s.Log.Entries(1, lo, hi, math.MaxUint64)
+			s.Check(err == nil, "entries", "error: %v", err)
+			s.Say("append(Entries(%d, %d), 77/77)", lo, hi)
 			_ = append(got, entries(77, 77)...)
 			s.holds(1, begin, halfEntries)
-			s.done = s.done[:len(s.done)-1]
+			s.Done = s.Done[:len(s.Done)-1]
 		}
 	}
 }
@@ -189,15 +189,15 @@ func TestNewEntriesComeOutOfMemory(t *testing.T) {
 	s := newShelf(t, memory, large)
 	inMemory := func(from uint64, want []raft.Entry) {
 		t.Helper()
-		s.engine.Snapshots = 0
+		s.Engine.Snapshots = 0
 		last := want[len(want)-1].Index
-		s.reads(1, from, last+1, math.MaxUint64, want)
+		s.Reads(1, from, last+1, math.MaxUint64, want)
 		for _, e := range want {
-			s.reads(1, e.Index, last+1, entryBytes, []raft.Entry{e})
-			s.term(1, e.Index, e.Term)
+			s.Reads(1, e.Index, last+1, entryBytes, []raft.Entry{e})
+			s.Term(1, e.Index, e.Term)
 		}
-		s.check(s.engine.Snapshots == 0, "entries that were just appended are read without the engine",
-			"%d snapshots of it were taken", s.engine.Snapshots)
+		s.Check(s.Engine.Snapshots == 0, "entries that were just appended are read without the engine",
+			"%d snapshots of it were taken", s.Engine.Snapshots)
 	}
 	s.appends(6, 6, 6, 6)
 	s.appends(9, 6, 6)
@@ -216,63 +216,63 @@ func TestTermsOfTheEndsNeedNoRead(t *testing.T) {
 	s := newShelf(t, memory, none)
 	s.appends(6, 6, 6, 7, 8)
 	s.compacts(7, 6)
-	s.engine.Snapshots = 0
-	s.term(1, 7, 6)
-	s.term(1, 9, 8)
-	s.check(s.engine.Snapshots == 0, "the terms of Truncated and Last are known without the engine",
+	s.Engine.Snapshots = 0
+	s.Term(1, 7, 6)
+	s.Term(1, 9, 8)
+	s.Check(s.Engine.Snapshots == 0, "the terms of Truncated and Last are known without the engine",
 		"%d snapshots of it were taken",
-		s.engine.Snapshots)
+		s.Engine.Snapshots)
 }
 
 func TestMemoryIsBounded(t *testing.T) {
 	const bound = 20 * entryBytes
 	s := newShelf(t, memory, bound)
-	s.say("200 entries are appended, some of which replace others, with a cache for 20")
+	s.Say("200 entries are appended, some of which replace others, with a cache for 20")
 	index := uint64(6)
 	for i := range uint64(100) {
 		term := 6 + i/10
-		s.write(engine.Buffered, func(b *raftlog.Batch) { b.Append(1, entries(index, term, term, term)) })
+		s.Write(engine.Buffered, func(b *raftlog.Batch) { b.Append(1, entries(index, term, term, term)) })
 		index += 2 // the third is replaced
 	}
 	cached := uint64(0)
 	for i := begin.Index + 1; i <= index; i++ {
-		s.engine.Snapshots = 0
-		if _, err := s.log.Entries(1, i, i+1, 0); err != nil {
-			s.broken("entry "+fmt.Sprint(i), "error: %v", err)
+		s.Engine.Snapshots = 0
+		if _, err := s.Log.Entries(1, i, i+1, 0); err != nil {
+			s.Brokenf("entry "+fmt.Sprint(i), "error: %v", err)
 		}
-		if s.engine.Snapshots == 0 {
+		if s.Engine.Snapshots == 0 {
 			cached++
 		}
 	}
-	s.check(cached*entryBytes <= bound, fmt.Sprintf("at most %d bytes of entries in memory", bound),
+	s.Check(cached*entryBytes <= bound, fmt.Sprintf("at most %d bytes of entries in memory", bound),
 		"%d entries of %d bytes each",
 		cached, entryBytes)
-	s.check(cached >= 3, "the newest entries in memory", "%d of them", cached)
-	s.engine.Snapshots = 0
-	s.reads(1, index, index+1, 0, entries(index, 15))
-	s.check(s.engine.Snapshots == 0, "the last entry is in memory", "it is read from the engine")
+	s.Check(cached >= 3, "the newest entries in memory", "%d of them", cached)
+	s.Engine.Snapshots = 0
+	s.Reads(1, index, index+1, 0, entries(index, 15))
+	s.Check(s.Engine.Snapshots == 0, "the last entry is in memory", "it is read from the engine")
 }
 
 func TestReadingLeavesNothingOpen(t *testing.T) {
 	s := half(t, memory)
 	closed := func(after string) {
 		t.Helper()
-		s.check(s.engine.OpenSnapshots == 0 && s.engine.OpenIterators == 0, "no snapshot and no iterator is open after "+after,
-			"%d snapshots and %d iterators", s.engine.OpenSnapshots, s.engine.OpenIterators)
+		s.Check(s.Engine.OpenSnapshots == 0 && s.Engine.OpenIterators == 0, "no snapshot and no iterator is open after "+after,
+			"%d snapshots and %d iterators", s.Engine.OpenSnapshots, s.Engine.OpenIterators)
 	}
 	closed("opening")
-	s.reads(1, 6, 14, math.MaxUint64, halfEntries)
+	s.Reads(1, 6, 14, math.MaxUint64, halfEntries)
 	closed("reading all")
-	s.reads(1, 6, 14, 2*entryBytes, halfEntries[:2])
+	s.Reads(1, 6, 14, 2*entryBytes, halfEntries[:2])
 	closed("reading a portion")
-	s.term(1, 7, 6)
+	s.Term(1, 7, 6)
 	closed("asking for a term")
-	s.engine.FailRead = errors.New("the disk is gone")
-	_, _ = s.log.Entries(1, 6, 14, math.MaxUint64)
+	s.Engine.FailRead = errors.New("the disk is gone")
+	_, _ = s.Log.Entries(1, 6, 14, math.MaxUint64)
 	closed("a fault of the disk")
-	s.engine.FailRead = nil
+	s.Engine.FailRead = nil
 	s.breaks(7)
-	_, _ = s.log.Entries(1, 6, 14, math.MaxUint64)
+	_, _ = s.Log.Entries(1, 6, 14, math.MaxUint64)
 	closed("a damaged entry")
 }
 
@@ -284,31 +284,31 @@ func keyOf(index uint64) []byte {
 
 // breaks changes a bit of an entry in the engine, behind the log's back.
 func (s *shelf) breaks(index uint64) {
-	s.t.Helper()
-	s.say("a bit of entry %d flips", index)
-	snap, err := s.engine.Engine.Snapshot()
+	s.T.Helper()
+	s.Say("a bit of entry %d flips", index)
+	snap, err := s.Engine.Engine.Snapshot()
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	value, err := snap.Get(engine.Default, keyOf(index))
 	_ = snap.Close()
-	s.check(err == nil, "entry "+fmt.Sprint(index)+" lies under its key", "error: %v", err)
+	s.Check(err == nil, "entry "+fmt.Sprint(index)+" lies under its key", "error: %v", err)
 	value[len(value)/2] ^= 4
 	var b engine.Batch
 	b.Put(engine.Default, keyOf(index), value)
-	if err := s.engine.Write(&b, engine.Synced); err != nil {
-		s.t.Fatal(err)
+	if err := s.Engine.Write(&b, engine.Synced); err != nil {
+		s.T.Fatal(err)
 	}
 }
 
 // loses removes an entry from the engine, behind the log's back.
 func (s *shelf) loses(index uint64) {
-	s.t.Helper()
-	s.say("entry %d is lost", index)
+	s.T.Helper()
+	s.Say("entry %d is lost", index)
 	var b engine.Batch
 	b.Delete(engine.Default, keyOf(index))
-	if err := s.engine.Write(&b, engine.Synced); err != nil {
-		s.t.Fatal(err)
+	if err := s.Engine.Write(&b, engine.Synced); err != nil {
+		s.T.Fatal(err)
 	}
 }
 
@@ -316,26 +316,26 @@ func TestDamagedEntryIsAnError(t *testing.T) {
 	for name, harm := range map[string]func(s *shelf, index uint64){"broken": (*shelf).breaks, "lost": (*shelf).loses} {
 		for index := uint64(6); index <= 9; index++ {
 			s := half(t, damage)
-			s.reads(1, 6, 14, math.MaxUint64, halfEntries)
+			s.Reads(1, 6, 14, math.MaxUint64, halfEntries)
 			harm(s, index)
 			for lo := uint64(6); lo <= index; lo++ {
 				for _, hi := range []uint64{index + 1, 14} {
 					for _, limit := range []uint64{math.MaxUint64, (index - lo + 1) * entryBytes} {
-						got, err := s.log.Entries(1, lo, hi, limit)
-						s.check(errors.Is(err, raftlog.ErrCorrupt),
-							fmt.Sprintf("Entries(%d, %d, %s) with entry %d %s: ErrCorrupt", lo, hi, bytes(limit), index, name), "%s, %v",
-							storedesk.ShowEntries(got), orNil(err))
+						got, err := s.Log.Entries(1, lo, hi, limit)
+						s.Check(errors.Is(err, raftlog.ErrCorrupt),
+							fmt.Sprintf("Entries(%d, %d, %s) with entry %d %s: ErrCorrupt", lo, hi, storedesk.ShowLimit(limit),
+								index, name), "%s, %v", storedesk.ShowEntries(got), orNil(err))
 					}
 				}
 			}
 			if index < 9 {
-				s.reads(1, index+1, 14, math.MaxUint64, halfEntries[index-5:])
+				s.Reads(1, index+1, 14, math.MaxUint64, halfEntries[index-5:])
 			}
 			if index > 6 {
-				s.reads(1, 6, index, math.MaxUint64, halfEntries[:index-6])
+				s.Reads(1, 6, index, math.MaxUint64, halfEntries[:index-6])
 			}
-			term, err := s.log.Term(1, index)
-			s.check(errors.Is(err, raftlog.ErrCorrupt), fmt.Sprintf("Term(%d): ErrCorrupt", index), "%d, %v", term, orNil(err))
+			term, err := s.Log.Term(1, index)
+			s.Check(errors.Is(err, raftlog.ErrCorrupt), fmt.Sprintf("Term(%d): ErrCorrupt", index), "%d, %v", term, orNil(err))
 		}
 	}
 }
@@ -344,22 +344,22 @@ func TestFaultsOfTheDiskAreHandedUp(t *testing.T) {
 	fault := errors.New("the disk is gone")
 	s := half(t, damage)
 	for _, set := range []func(err error){
-		func(err error) { s.engine.FailSnapshot = err },
-		func(err error) { s.engine.FailRead = err },
+		func(err error) { s.Engine.FailSnapshot = err },
+		func(err error) { s.Engine.FailRead = err },
 	} {
-		s.say("the disk fails")
+		s.Say("the disk fails")
 		set(fault)
 		for _, hi := range []uint64{7, 10, 14} {
-			got, err := s.log.Entries(1, 6, hi, math.MaxUint64)
-			s.check(errors.Is(err, fault), fmt.Sprintf("Entries(6, %d): the disk's error", hi), "%s, %v", storedesk.ShowEntries(got),
+			got, err := s.Log.Entries(1, 6, hi, math.MaxUint64)
+			s.Check(errors.Is(err, fault), fmt.Sprintf("Entries(6, %d): the disk's error", hi), "%s, %v", storedesk.ShowEntries(got),
 				orNil(err))
 		}
-		term, err := s.log.Term(1, 7)
-		s.check(errors.Is(err, fault), "Term(7): the disk's error", "%d, %v", term, orNil(err))
-		s.reads(1, 10, 14, math.MaxUint64, halfEntries[4:])
+		term, err := s.Log.Term(1, 7)
+		s.Check(errors.Is(err, fault), "Term(7): the disk's error", "%d, %v", term, orNil(err))
+		s.Reads(1, 10, 14, math.MaxUint64, halfEntries[4:])
 		set(nil)
-		s.say("the disk works")
-		s.reads(1, 6, 14, math.MaxUint64, halfEntries)
+		s.Say("the disk works")
+		s.Reads(1, 6, 14, math.MaxUint64, halfEntries)
 	}
 }
 
@@ -369,17 +369,17 @@ func TestRandomLogsMatchTheModel(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
 		cache := []uint64{none, 5 * entryBytes, 40 * entryBytes, large}[rnd.IntN(4)]
 		s := newShelf(t, replaced, cache)
-		s.notes = []string{explain.Replay(t, "2ba", seed)}
+		s.Notes = []string{explain.Replay(t, "2ba", seed)}
 		at, list, term := begin, []raft.Entry(nil), uint64(6)
 		for range 60 {
 			switch rnd.IntN(8) {
 			case 0:
-				s.reopen([]storedesk.Keep{storedesk.LoseUnsynced, storedesk.KeepAll, storedesk.KeepSome}[rnd.IntN(3)])
+				s.Reopen([]storedesk.Keep{storedesk.LoseUnsynced, storedesk.KeepAll, storedesk.KeepSome}[rnd.IntN(3)])
 			case 1:
 				if n := rnd.IntN(len(list) + 1); n > 0 {
 					at = raftlog.Position{Index: list[n-1].Index, Term: list[n-1].Term}
-					s.say("Compact(region 1, %d/%d), Synced", at.Index, at.Term)
-					s.write(engine.Synced, func(b *raftlog.Batch) { b.Compact(1, at) })
+					s.Say("Compact(region 1, %d/%d), Synced", at.Index, at.Term)
+					s.Write(engine.Synced, func(b *raftlog.Batch) { b.Compact(1, at) })
 					list = list[n:]
 				}
 			default:
@@ -404,7 +404,7 @@ func TestRandomLogsMatchTheModel(t *testing.T) {
 				i := rnd.IntN(len(list))
 				j := i + 1 + rnd.IntN(len(list)-i)
 				n := 1 + rnd.IntN(8)
-				s.reads(1, list[i].Index, list[j-1].Index+1, uint64(n*entryBytes), list[i:min(j, i+n)])
+				s.Reads(1, list[i].Index, list[j-1].Index+1, uint64(n*entryBytes), list[i:min(j, i+n)])
 			}
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -19,17 +18,8 @@ import (
 	"tinykv/raft"
 )
 
-// shelf is a raft log on a disk, with a record of what was done to it.
-type shelf struct {
-	t      *testing.T
-	rule   explain.Rule
-	done   []string
-	disk   *storedesk.Disk
-	engine *storedesk.Engine
-	log    raftlog.Log
-	cache  uint64
-	notes  []string
-}
+// shelf is a raft log alone.
+type shelf struct{ *storedesk.Shelf }
 
 // Sizes of entry caches: one that holds whatever a test writes, and one that holds nothing.
 const (
@@ -37,107 +27,62 @@ const (
 	none  = 1
 )
 
-// newShelf opens a log on an empty disk. Regions 1 and 2 are there, behind 5/5.
 func newShelf(t *testing.T, rule explain.Rule, cacheBytes uint64) *shelf {
 	t.Helper()
-	s := &shelf{t: t, rule: rule, disk: storedesk.NewDisk(1), cache: cacheBytes}
-	s.open()
-	for region := uint64(1); region <= 2; region++ {
-		s.write(func(b *raftlog.Batch) { b.Create(region, first, raft.HardState{Term: 5, Commit: 5}) })
-	}
-	s.done = []string{fmt.Sprintf("a log with a cache of %d bytes, whose regions 1 and 2 begin behind 5/5", cacheBytes)}
-	return s
+	return &shelf{storedesk.NewShelf(t, rule, cacheBytes)}
 }
 
-// first is the place before the first entry of every region.
-var first = raftlog.Position{Index: 5, Term: 5}
+var first = storedesk.ShelfBegin
 
 func at(index, term uint64) raftlog.Position { return raftlog.Position{Index: index, Term: term} }
 
-func (s *shelf) say(format string, args ...any) {
-	s.done = append(s.done, fmt.Sprintf(format, args...))
-}
-
-func (s *shelf) check(ok bool, want, format string, args ...any) {
-	s.t.Helper()
-	if ok {
-		return
-	}
-	done := s.done
-	if n := len(done); n > 25 {
-		done = append([]string{fmt.Sprintf("(%d steps before these)", n-25)}, done[n-25:]...)
-	}
-	s.rule.Broken(s.t, strings.Join(done, "\n"), want, fmt.Sprintf(format, args...), s.notes...)
-}
-
-func (s *shelf) open() {
-	s.t.Helper()
-	e, err := s.disk.Mount()
-	if err == nil {
-		s.engine = e
-		s.log, err = raftlog.Open(e, raftlog.Options{CacheBytes: s.cache})
-	}
-	s.check(err == nil, "a log that opens", "error: %v", err)
-}
-
-// reopen crashes and opens the log again.
-func (s *shelf) reopen(keep storedesk.Keep) {
-	s.t.Helper()
-	s.say("the process crashes, and %v; the log is opened again", keep)
-	s.disk.Crash(keep)
-	s.open()
-}
-
 // write writes a batch, Synced.
 func (s *shelf) write(fill func(b *raftlog.Batch)) {
-	s.t.Helper()
-	var b raftlog.Batch
-	fill(&b)
-	err := s.log.Write(&b, engine.Synced)
-	s.check(err == nil, "the batch is written", "error: %v", err)
+	s.T.Helper()
+	s.Shelf.Write(engine.Synced, fill)
 }
 
 // appends appends entries of a region.
 func (s *shelf) appends(region, from uint64, terms ...uint64) []raft.Entry {
-	s.t.Helper()
+	s.T.Helper()
 	list := entries(from, terms...)
-	s.say("Append(region %d, %s)", region, storedesk.ShowEntries(list))
+	s.Say("Append(region %d, %s)", region, storedesk.ShowEntries(list))
 	s.write(func(b *raftlog.Batch) { b.Append(region, list) })
 	return list
 }
 
 // cuts compacts the log of a region.
 func (s *shelf) cuts(region uint64, upTo raftlog.Position) {
-	s.t.Helper()
-	s.say("Compact(region %d, %s)", region, show(upTo))
+	s.T.Helper()
+	s.Say("Compact(region %d, %s)", region, show(upTo))
 	s.write(func(b *raftlog.Batch) { b.Compact(region, upTo) })
 }
 
 // touches writes something that has nothing to do with entries.
 func (s *shelf) touches(region, term uint64) {
-	s.t.Helper()
+	s.T.Helper()
 	s.write(func(b *raftlog.Batch) { b.SetHard(region, raft.HardState{Term: term, Commit: 5}) })
 }
 
 // holds checks that the log of a region is behind a place, and has exactly these entries: all at once, one by one, and by
 // their terms; and that everything beyond is refused by its name.
 func (s *shelf) holds(region uint64, truncated raftlog.Position, want []raft.Entry) {
-	s.t.Helper()
+	s.T.Helper()
 	last := truncated
 	if n := len(want); n > 0 {
 		last = at(want[n-1].Index, want[n-1].Term)
 	}
-	state, _, err := s.log.State(region)
-	s.check(err == nil && state.Truncated == truncated && state.Last == last,
+	state, _, err := s.Log.State(region)
+	s.Check(err == nil && state.Truncated == truncated && state.Last == last,
 		fmt.Sprintf("the log of region %d goes from behind %s to %s", region, show(truncated), show(last)),
 		"from behind %s to %s, %s", show(state.Truncated), show(state.Last), explain.Error(err))
-	s.term(region, truncated.Index, truncated.Term)
+	s.Term(region, truncated.Index, truncated.Term)
 	for index := truncated.Index; index > max(truncated.Index, 8)-8; index-- {
 		s.refused(region, index, index+1, raft.ErrCompacted)
 		s.refused(region, index, last.Index+1, raft.ErrCompacted)
 		if index < truncated.Index {
-			_, err := s.log.Term(region, index)
-			s.check(errors.Is(err, raft.ErrCompacted), fmt.Sprintf("Term(region %d, %d) is refused: %v", region, index, raft.ErrCompacted),
+			_, err := s.Log.Term(region, index)
+			s.Check(errors.Is(err, raft.ErrCompacted), fmt.Sprintf("Term(region %d, %d) is refused: %v", region, index, raft.ErrCompacted),
 				"%s", explain.Error(err))
 		}
 	}
@@ -145,72 +90,49 @@ func (s *shelf) holds(region uint64, truncated raftlog.Position, want []raft.Ent
 	if len(want) == 0 {
 		return
 	}
-	s.reads(region, want[0].Index, last.Index+1, want)
+	s.Reads(region, want[0].Index, last.Index+1, math.MaxUint64, want)
 	for _, e := range want {
-		s.reads(region, e.Index, e.Index+1, []raft.Entry{e})
-		s.term(region, e.Index, e.Term)
+		s.Reads(region, e.Index, e.Index+1, math.MaxUint64, []raft.Entry{e})
+		s.Term(region, e.Index, e.Term)
 	}
 }
 
 func (s *shelf) refused(region, lo, hi uint64, want error) {
-	s.t.Helper()
-	got, err := s.log.Entries(region, lo, hi, math.MaxUint64)
-	s.check(errors.Is(err, want) && len(got) == 0, fmt.Sprintf("Entries(region %d, %d, %d) is refused: %v", region, lo, hi, want),
+	s.T.Helper()
+	got, err := s.Log.Entries(region, lo, hi, math.MaxUint64)
+	s.Check(errors.Is(err, want) && len(got) == 0, fmt.Sprintf("Entries(region %d, %d, %d) is refused: %v", region, lo, hi, want),
 		"%s, %s", storedesk.ShowEntries(got), explain.Error(err))
-}
-
-func (s *shelf) reads(region, lo, hi uint64, want []raft.Entry) {
-	s.t.Helper()
-	got, err := s.log.Entries(region, lo, hi, math.MaxUint64)
-	s.check(err == nil && reflect.DeepEqual(got, want),
-		fmt.Sprintf("Entries(region %d, %d, %d) is %s", region, lo, hi, storedesk.ShowEntries(want)), "%s, %s",
-		storedesk.ShowEntries(got), explain.Error(err))
-}
-
-func (s *shelf) term(region, index, want uint64) {
-	s.t.Helper()
-	got, err := s.log.Term(region, index)
-	s.check(err == nil && got == want, fmt.Sprintf("Term(region %d, %d) is %d", region, index, want), "%d, %s", got,
-		explain.Error(err))
 }
 
 // pairs is how many pairs lie on the disk.
 func (s *shelf) pairs() (n int) {
-	s.t.Helper()
-	snap, err := s.engine.Snapshot()
-	s.check(err == nil, "a snapshot of the log's engine", "error: %v", err)
+	s.T.Helper()
+	snap, err := s.Engine.Snapshot()
+	s.Check(err == nil, "a snapshot of the log's engine", "error: %v", err)
 	defer snap.Close()
 	it, err := snap.Iterator(engine.Default, engine.IterOptions{})
-	s.check(err == nil, "an iterator", "error: %v", err)
+	s.Check(err == nil, "an iterator", "error: %v", err)
 	for ok := it.First(); ok; ok = it.Next() {
 		n++
 	}
-	s.check(it.Close() == nil, "reading works", "it does not")
+	s.Check(it.Close() == nil, "reading works", "it does not")
 	return n
 }
 
 // leftFor lets a few unrelated writes happen and checks that no more lies on the disk than so many entries and what logs of
 // two regions need beside them.
 func (s *shelf) leftFor(entries int) {
-	s.t.Helper()
+	s.T.Helper()
 	for i := range 4 {
 		s.touches(1, 100+uint64(i))
 	}
-	s.say("a few more writes")
+	s.Say("a few more writes")
 	const beside = 4
-	s.check(s.pairs() <= entries+beside, fmt.Sprintf("%d entries are left on the disk, and the states of two regions", entries),
+	s.Check(s.pairs() <= entries+beside, fmt.Sprintf("%d entries are left on the disk, and the states of two regions", entries),
 		"%d pairs", s.pairs())
 }
 
-// entries makes entries from an index on, one for each term; each holds its own name.
-func entries(from uint64, terms ...uint64) []raft.Entry {
-	list := make([]raft.Entry, len(terms))
-	for i, term := range terms {
-		index := from + uint64(i)
-		list[i] = raft.Entry{Index: index, Term: term, Data: fmt.Appendf(nil, "%03d/%03d", index, term)}
-	}
-	return list
-}
+var entries = storedesk.NamedEntries
 
 // entryBytes is what one of entries counts against the bound of the cache.
 const entryBytes = 7 + 16
@@ -227,7 +149,7 @@ func TestCutLogBeginsInTheMiddle(t *testing.T) {
 			last := list[cut]
 			s.cuts(1, at(last.Index, last.Term))
 			s.holds(1, at(last.Index, last.Term), list[cut+1:])
-			s.reopen(storedesk.LoseUnsynced)
+			s.Reopen(storedesk.LoseUnsynced)
 			s.holds(1, at(last.Index, last.Term), list[cut+1:])
 			more := s.appends(1, 12, 9, 10)
 			s.holds(1, at(last.Index, last.Term), slices.Concat(list[cut+1:], more))
@@ -240,7 +162,7 @@ func TestCutsAndAppendsInOneBatch(t *testing.T) {
 		s := newShelf(t, begins, cache)
 		old := s.appends(1, 6, 6, 6, 6, 6)
 		more := entries(10, 7, 7, 7)
-		s.say("in one batch: Append(region 1, %s), Compact(region 1, 11/7), Compact(region 1, 8/6), Append(region 1, [12/8])",
+		s.Say("in one batch: Append(region 1, %s), Compact(region 1, 11/7), Compact(region 1, 8/6), Append(region 1, [12/8])",
 			storedesk.ShowEntries(more))
 		tail := entries(12, 8)
 		s.write(func(b *raftlog.Batch) {
@@ -250,7 +172,7 @@ func TestCutsAndAppendsInOneBatch(t *testing.T) {
 			b.Append(1, tail)
 		})
 		s.holds(1, at(11, 7), tail)
-		s.reopen(storedesk.LoseUnsynced)
+		s.Reopen(storedesk.LoseUnsynced)
 		s.holds(1, at(11, 7), tail)
 		s.leftFor(1)
 	}
@@ -265,7 +187,7 @@ func TestCutsNeverGoBack(t *testing.T) {
 			s.cuts(1, back)
 			s.holds(1, at(9, 7), list[4:])
 		}
-		s.reopen(storedesk.LoseUnsynced)
+		s.Reopen(storedesk.LoseUnsynced)
 		s.holds(1, at(9, 7), list[4:])
 		s.cuts(1, at(8, 7))
 		s.holds(1, at(9, 7), list[4:])
@@ -279,20 +201,20 @@ func TestCutBehindTheEndIsRefused(t *testing.T) {
 	for _, beyond := range []uint64{12, 13, 100} {
 		s := newShelf(t, begins, roomy)
 		list := s.appends(1, 6, 6, 6, 7, 7, 9, 9)
-		s.say("Compact(region 1, %d/9)", beyond)
+		s.Say("Compact(region 1, %d/9)", beyond)
 		panicked := func() (value any) {
 			defer func() { value = recover() }()
 			var b raftlog.Batch
 			b.Compact(1, at(beyond, 9))
-			_ = s.log.Write(&b, engine.Synced)
+			_ = s.Log.Write(&b, engine.Synced)
 			return nil
 		}()
 		text := fmt.Sprint(panicked)
-		s.check(panicked != nil && !strings.Contains(text, "runtime error"), "a panic: the log ends at 11", "%v", panicked)
+		s.Check(panicked != nil && !strings.Contains(text, "runtime error"), "a panic: the log ends at 11", "%v", panicked)
 		for _, part := range []string{"region 1", fmt.Sprint(beyond), "11"} {
-			s.check(strings.Contains(text, part), "the panic names the region and both indexes", "%s", text)
+			s.Check(strings.Contains(text, part), "the panic names the region and both indexes", "%s", text)
 		}
-		s.reopen(storedesk.KeepAll)
+		s.Reopen(storedesk.KeepAll)
 		s.holds(1, first, list)
 	}
 }
@@ -306,7 +228,7 @@ func TestOtherLogsAreLeftAlone(t *testing.T) {
 		s.holds(2, first, two)
 		s.cuts(2, at(9, 8))
 		s.leftFor(2 + 1)
-		s.reopen(storedesk.LoseUnsynced)
+		s.Reopen(storedesk.LoseUnsynced)
 		s.holds(1, at(8, 6), one[3:])
 		s.holds(2, at(9, 8), two[4:])
 	}
@@ -318,7 +240,7 @@ func TestCutEntriesLeaveTheDisk(t *testing.T) {
 		list := s.appends(1, 6, terms(30, 6)...)
 		s.cuts(1, at(10, 6))
 		s.leftFor(25)
-		s.say("in one batch: Compact(region 1, 15/6), Compact(region 1, 20/6)")
+		s.Say("in one batch: Compact(region 1, 15/6), Compact(region 1, 20/6)")
 		s.write(func(b *raftlog.Batch) {
 			b.Compact(1, at(15, 6))
 			b.Compact(1, at(20, 6))
@@ -339,22 +261,22 @@ func TestLargeCutsAreCleanedInPortions(t *testing.T) {
 	for _, crash := range []bool{false, true} {
 		s := newShelf(t, tidy, none)
 		list := entries(6, terms(n, 6)...)
-		s.say("Append(region 1, %s)", storedesk.ShowEntries(list))
+		s.Say("Append(region 1, %s)", storedesk.ShowEntries(list))
 		s.write(func(b *raftlog.Batch) { b.Append(1, list) })
 		last := list[n-2].Index
 		before := s.pairs()
 		s.cuts(1, at(last, 6))
 		for i := range uint64(50) {
 			now := s.pairs()
-			s.check(before-now <= most, fmt.Sprintf("one write removes at most %d entries", most), "%d", before-now)
+			s.Check(before-now <= most, fmt.Sprintf("one write removes at most %d entries", most), "%d", before-now)
 			if before = now; now < 10 {
 				break
 			}
 			if i == 0 && crash {
-				s.reopen(storedesk.LoseUnsynced)
+				s.Reopen(storedesk.LoseUnsynced)
 			}
 			s.touches(1, 200+i)
-			s.say("one more write")
+			s.Say("one more write")
 		}
 		s.leftFor(1)
 		s.holds(1, at(last, 6), list[n-1:])
@@ -367,11 +289,11 @@ func TestCutEntriesLeaveMemory(t *testing.T) {
 	one := s.appends(1, 6, terms(10, 6)...)
 	s.cuts(1, at(14, 6))
 	two := s.appends(2, 6, terms(19, 7)...)
-	taken := s.engine.Snapshots
-	s.reads(2, 6, 25, two)
-	s.reads(1, 15, 16, one[9:])
-	s.check(s.engine.Snapshots == taken, "20 entries are kept, for which there is room: they come out of memory",
-		"%d reads of the disk", s.engine.Snapshots-taken)
+	taken := s.Engine.Snapshots
+	s.Reads(2, 6, 25, math.MaxUint64, two)
+	s.Reads(1, 15, 16, math.MaxUint64, one[9:])
+	s.Check(s.Engine.Snapshots == taken, "20 entries are kept, for which there is room: they come out of memory",
+		"%d reads of the disk", s.Engine.Snapshots-taken)
 }
 
 // Random appends, cuts and crashes: the log is that of a list in memory.
@@ -379,12 +301,12 @@ func TestRandomCutsMatchTheModel(t *testing.T) {
 	for _, seed := range explain.Seeds(30) {
 		rnd := rand.New(rand.NewPCG(seed, 3))
 		s := newShelf(t, begins, caches[rnd.IntN(len(caches))])
-		s.notes = []string{explain.Replay(t, "2cb", seed)}
+		s.Notes = []string{explain.Replay(t, "2cb", seed)}
 		begin, list, term := first, []raft.Entry(nil), uint64(6)
 		for range 50 {
 			switch n := rnd.IntN(len(list) + 1); rnd.IntN(5) {
 			case 0:
-				s.reopen([]storedesk.Keep{storedesk.LoseUnsynced, storedesk.KeepAll, storedesk.KeepSome}[rnd.IntN(3)])
+				s.Reopen([]storedesk.Keep{storedesk.LoseUnsynced, storedesk.KeepAll, storedesk.KeepSome}[rnd.IntN(3)])
 			case 1:
 				if n > 0 {
 					begin = at(list[n-1].Index, list[n-1].Term)
